@@ -37,8 +37,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Removes DWARF from the object, because only a debugger on the host reads DWARF. The kernel has its own debug data,
-/// .BTF and .BTF.ext. A loader walks the relocations of all sections, and nearly all relocations belong to DWARF.
+/// Removes DWARF from the object: only a debugger on the host reads DWARF, and the kernel reads .BTF and .BTF.ext
+/// instead. The removal saves the loader work, because a loader walks the relocations of all sections, and nearly all
+/// relocations belong to DWARF.
 fn without_dwarf(object: &[u8]) -> Result<Vec<u8>, object::build::Error> {
     let mut elf = Builder::read(object)?;
     for section in &mut elf.sections {

@@ -1,5 +1,5 @@
-//! Measures CPU noise. Invisible load, such as other virtual machines, can slow the processors by half.
-//! A probe, which is a short timed computation, before and after each sample detects such load.
+//! Measures CPU noise. Invisible load, such as other virtual machines, can slow the processors by half. To detect such
+//! load, a sampler runs a probe, which is a short timed computation, before and after each sample.
 
 use std::fmt;
 use std::hint::black_box;
@@ -55,7 +55,7 @@ pub struct Sampler<'a> {
 pub struct Disturbance {
     /// The kept samples, including the disturbed samples.
     pub kept: usize,
-    /// The kept samples during which the processor was slow.
+    /// The kept samples before or after which a probe was slow.
     pub disturbed: usize,
     /// The discarded samples. A new sample replaced each discarded sample.
     pub repeated: usize,

@@ -34,7 +34,7 @@ pub struct Instruction {
     pub immediate: i32,
 }
 
-/// The part of `union bpf_attr` that BPF_PROG_LOAD takes, up to the program's flags.
+/// The part of `union bpf_attr` that BPF_PROG_LOAD takes, up to the program's name.
 #[repr(C)]
 #[derive(Default)]
 struct Attributes {

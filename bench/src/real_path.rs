@@ -172,8 +172,8 @@ impl Counted {
         Ok(Self(each.collect::<Result<_>>()?))
     }
 
-    /// The nanoseconds per run since `before` of the busiest program with this name. The other hosts'
-    /// programs have the same name, but process only replies.
+    /// The nanoseconds per run since `before` of the busiest program with this name. Programs on other hosts
+    /// have the same name, but process none of the datagrams.
     fn busiest(&self, before: &Self, name: &str) -> Result<f64> {
         let since = self.0.iter().filter(|(_, (found, ..))| found == name).map(|(id, now)| {
             let (_, runs, time) = before.0.get(id).cloned().unwrap_or_default();

@@ -51,7 +51,7 @@ fn entry(input: &mut Unstructured<'_>, index: u8) -> Result<Entry> {
     })
 }
 
-/// Generates mostly one range for each family in `families`. Most ranges are valid.
+/// Generates one range for each family in `families`, and rarely leaves a family out. Most ranges are valid.
 fn ranges(input: &mut Unstructured<'_>, families: &[bool], host_bits: u8) -> Result<Vec<Range>> {
     let mut ranges = Vec::new();
     for is_v6 in families {
@@ -145,7 +145,7 @@ fn assert_same(member: &Member, entry: &Entry) {
     }
 }
 
-/// Asserts that the maps return the peers of the cluster, with each member in turn as this host.
+/// Asserts that the peers read back from the maps equal the cluster's peers, with each member in turn as this host.
 fn assert_same_after_reading(cluster: &Cluster) {
     for own in cluster.members() {
         assert_same_after_reading_to(cluster, own);

@@ -1,5 +1,5 @@
-//! Reads arbitrary values of pinned maps, because anybody can change the maps with `bpftool`. A command can show all
-//! peers, write the values back, and change the maps to a wanted state.
+//! Reads arbitrary values of pinned maps, because anybody can change the maps with `bpftool`. Asserts that a command
+//! can still show all peers, write the values back, and change the maps to a wanted state.
 #![no_main]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -139,7 +139,8 @@ fn assert_keeps<A: Address>(wanted: &PeerTable<A>, next: &PeerTable<A>) {
             ..*wanted
         };
         let noted = match awaits(next, &entry) {
-            // The peer's packets still use the previous addresses.
+            // While the peer is awaited, the private entry may keep the previous addresses: ignore them in the
+            // comparison.
             true => {
                 let Peer { public, local_underlay, tie, .. } = entry;
                 Peer { public, local_underlay, tie, ..noted }

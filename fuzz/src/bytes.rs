@@ -86,7 +86,7 @@ fn table<A: Address + for<'a> Arbitrary<'a> + AsMut<[u8]>>(
 ) -> Result<PeerTable<A>> {
     let mut table = PeerTable::new();
     for _ in 0..input.int_in_range(0..=10)? {
-        // The kernel rejects a key whose length exceeds the number of bits in the address.
+        // Limit the length: the kernel rejects a key whose length exceeds the number of bits in the address.
         let range = Range { address: address(input)?, length: length::<A>(input)? };
         let range = Range { length: range.length.min(A::FAMILY.bits()), ..range };
         table.insert(range, peer(input, range.length)?);

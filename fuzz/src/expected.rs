@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// Addresses that share their first bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Range {
-    /// The last 16 bits of any address in the range. The preceding bits are from 10.0.0.0 or fd00::.
+    /// The last 16 bits of the address in the file. The bits before them come from 10.0.0.0 or fd00::.
     pub low: u16,
     /// The number of host bits, 16 at most.
     pub host_bits: u8,
@@ -55,7 +55,7 @@ impl Range {
     }
 }
 
-/// A member with individually valid values, apart from host bits.
+/// A member of the file. Each value alone is valid, except that a range may have host bits, and a rule may have port 0.
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// The member's name, which other members may share.

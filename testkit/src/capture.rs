@@ -15,11 +15,11 @@ use crate::netns::Namespace;
 use crate::process::command_line;
 use crate::wait::wait_until;
 
-/// The snap length 0, which tcpdump replaces by its maximum: the capture holds whole packets.
+/// The snap length 0 selects tcpdump's maximum, so that the capture holds whole packets.
 const WHOLE_PACKETS: u32 = 0;
-/// The snap length for a packet's headers and the headers of a packet that it quotes.
+/// A snap length that covers a packet's headers and, in an ICMP error, the quoted packet's headers.
 const HEADERS: u32 = 160;
-/// The longest time that a packet may be on its way from the kernel to tcpdump.
+/// The time limit for tcpdump to read all packets that the kernel has received for it.
 const LAG: Duration = Duration::from_secs(60);
 
 /// A running capture. Dropping the value ends the capture.
@@ -27,8 +27,8 @@ const LAG: Duration = Duration::from_secs(60);
 pub struct Capture {
     tcpdump: Child,
     messages: BufReader<ChildStderr>,
-    /// The thread that collects tcpdump's output from a pipe. A killed test leaves no file, and its tcpdump ends at the
-    /// next packet.
+    /// The thread that collects tcpdump's output from a pipe. Thanks to the pipe, a killed test leaves no capture file,
+    /// and its tcpdump ends when it writes the next packet.
     file: Option<JoinHandle<io::Result<Vec<u8>>>>,
     /// The number of packets that arrived before tcpdump set its filter. tcpdump counts these packets as
     /// received, but never captures them.
@@ -36,8 +36,8 @@ pub struct Capture {
 }
 
 impl Capture {
-    /// Starts a capture of whole packets, and returns once tcpdump sees all packets from now on. An empty filter
-    /// matches every packet.
+    /// Starts a capture of whole packets, and returns once tcpdump captures every new packet that matches `filter`. An
+    /// empty filter matches every packet.
     ///
     /// # Errors
     /// When tcpdump can't be started, or refuses the interface or the filter.
@@ -82,8 +82,8 @@ impl Capture {
         capture
             .read_message("listening on")
             .with_context(|| format!("capture on {interface} of {}", namespace.name()))?;
-        // tcpdump discards the packets that arrive before it has its filter, but counts them as
-        // received.
+        // tcpdump discards the packets that arrive before it has its filter, but counts them as received. Store their
+        // number, so that `stop` does not wait for these packets.
         let counts = capture.counts().context("ask tcpdump what it has counted")?;
         capture.unseen = counts.received.saturating_sub(counts.captured + counts.dropped);
         Ok(capture)
@@ -94,8 +94,8 @@ impl Capture {
     /// # Errors
     /// When the kernel dropped packets that the filter let through, or tcpdump fails.
     pub fn stop(mut self) -> Result<Vec<Frame>> {
-        // tcpdump writes the packets that it has read from the kernel. Wait until it has read all of
-        // them.
+        // tcpdump writes only the packets that it has read from the kernel. Wait until it has read all packets, before
+        // SIGINT ends it.
         wait_until("tcpdump to write all that it received", LAG, || {
             let counts = self.counts()?;
             let seen = counts.captured + counts.dropped + self.unseen;

@@ -69,8 +69,9 @@ fn change_rules(host: &Namespace, own: &Host, peer: &Host, change: &str) -> Resu
     Ok(())
 }
 
-/// Excludes packets from or to the peer's private address from conntrack: `rewrite` has already translated the arriving
-/// packets, and translates the leaving packets later.
+/// Exempts arriving or leaving packets from conntrack if `rewrite` translates them, so that the NAT rules do not apply.
+/// These packets have the peer's private address in both chains: `rewrite` translates arriving packets before the
+/// chain, and leaving packets after it.
 ///
 /// # Errors
 /// When the kernel refuses the rule.

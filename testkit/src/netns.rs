@@ -42,7 +42,7 @@ impl Namespace {
         Ok(namespace)
     }
 
-    /// Takes over an existing namespace, in order to delete it.
+    /// Takes over an existing namespace. Dropping the value deletes the namespace.
     pub(crate) fn existing(name: &str) -> Self {
         Self { name: name.to_owned() }
     }

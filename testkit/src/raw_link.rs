@@ -10,7 +10,7 @@ use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, send, socket
 
 use crate::netns::Namespace;
 
-/// A packet socket (packet(7)) on one interface. The socket's frames pass tc like all other traffic.
+/// A packet socket (packet(7)) on one interface. The socket's frames pass through tc like all other traffic.
 #[derive(Debug)]
 pub struct RawLink(OwnedFd);
 

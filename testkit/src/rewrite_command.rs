@@ -83,7 +83,7 @@ impl Rewrite {
 /// # Errors
 /// When the mount fails.
 pub fn mount_bpffs() -> Result<()> {
-    // The lock keeps two processes from mounting at once: their mounts would hide each other's pins.
+    // The lock keeps two processes from mounting at once: the second mount would hide the pins in the first.
     let lock_path = env::temp_dir().join("rewrite-bpffs.lock");
     let lock =
         File::create(&lock_path).with_context(|| format!("create {}", lock_path.display()))?;

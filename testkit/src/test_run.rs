@@ -18,7 +18,7 @@ const SKB_LEN: usize = 192;
 const SKB_DATA_END: usize = 80;
 const SKB_GSO_SEGS: usize = 164;
 const SKB_GSO_SIZE: usize = 176;
-/// The size of `struct xdp_md` and the offset of its field, in bytes.
+/// The size of `struct xdp_md` and the offset of its field `data_end`, in bytes.
 const XDP_LEN: usize = 24;
 const XDP_DATA_END: usize = 4;
 

@@ -45,7 +45,7 @@ impl Destination for SocketAddr {
 pub struct TransferReport {
     /// The number of bytes that arrived.
     pub bytes: u64,
-    /// The time from the connect to the receiver's confirmation of the last byte.
+    /// The time from the connect until the receiver has closed the connection, after the last byte.
     pub elapsed: Duration,
     /// The sender's address, as the sender sees it.
     pub sender: SocketAddr,
@@ -98,7 +98,7 @@ fn send(mut stream: TcpStream, bytes: u64) -> Result<(SocketAddr, Digest)> {
         digest.add(chunk);
     }
     stream.shutdown(Shutdown::Write).context("end the stream")?;
-    // The receiver closes the connection after the last byte.
+    // Wait for the receiver, which closes the connection after the last byte.
     let end = retry_eintr(|| stream.read(&mut [0])).context("wait for the receiver")?;
     ensure!(end == 0, "the receiver sent something back");
     Ok((stream.local_addr().context("ask for the address")?, digest))
@@ -179,7 +179,8 @@ pub struct ExchangeReport {
 const DATAGRAM_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Sends numbered datagrams one after the other; the receiver on `dst` sends each datagram back. A datagram counts as
-/// lost if it does not come back within three seconds, or comes back with changed bytes.
+/// lost if it does not arrive within three seconds, if its echo does not arrive within three more seconds, or if the
+/// echo has changed bytes.
 ///
 /// # Errors
 /// When the sockets can't be made or used.
@@ -199,7 +200,7 @@ pub fn udp_exchange<D: Destination>(
     let sender = from
         .enter(|| UdpSocket::bind(own))?
         .with_context(|| format!("bind to {own} in {}", from.name()))?;
-    // connect uses the routes of the socket's own namespace.
+    // This call works outside of the namespace, because connect uses the routes of the socket's own namespace.
     sender.connect(dst).with_context(|| format!("choose a way to {dst}"))?;
     for socket in [&echo, &sender] {
         socket.set_read_timeout(Some(DATAGRAM_PATIENCE)).context("limit the time to receive")?;
@@ -290,8 +291,8 @@ pub fn ping_with(
 ) -> Result<PingReport> {
     let (size, dst) = (size.to_string(), dst.into().to_string());
     let mut total = PingReport { sent: 0, returned: 0 };
-    // Run one ping per packet: after its first reply, a ping of several packets waits only 50 ms for the
-    // last reply, regardless of -W, and a machine can pause for longer.
+    // Run one ping per packet: after its first reply, a ping of several packets waits only 50 ms for the last reply,
+    // regardless of -W. A machine can pause for longer.
     for _ in 0..count {
         let mut command = from.command("ping");
         command.args(["-n", "-c", "1", "-W", "10", "-s", &size]).args(options).arg(&dst);

@@ -15,7 +15,7 @@ pub const SEGMENT: u16 = 1200;
 /// The number of datagrams in a message.
 pub const SEGMENTS: usize = 20;
 
-/// The time limit for the next datagram: a shared, emulated machine can pause for seconds.
+/// The time limit for the next datagram. The limit is long, because a shared, emulated machine can pause for seconds.
 const PATIENCE: Duration = Duration::from_secs(15);
 const RECEIVE_BUFFER: usize = 4 << 20;
 
@@ -24,8 +24,8 @@ const RECEIVE_BUFFER: usize = 4 << 20;
 pub enum Message {
     /// The number of the message's [`SEGMENTS`] datagrams that arrived unchanged.
     Sent(usize),
-    /// The kernel refused the message: before Linux 6.11 (net/ipv4/udp.c, udp_send_skb, commit
-    /// 10154dbded6d) the interface needs checksum offload.
+    /// The kernel refused the message. Before Linux 6.11 (net/ipv4/udp.c, udp_send_skb, commit 10154dbded6d), it
+    /// accepts the message only if the interface has checksum offload.
     Refused,
 }
 

@@ -63,8 +63,9 @@ pub fn dig(
         run(host, &format!("ip link add {INTERFACE} type {kind} {outer}"))?;
         run(host, &format!("ip link set {INTERFACE} mtu {MTU}"))?;
         run(host, &format!("ip address add {inner}/24 dev {INTERFACE}"))?;
-        // Keep the kernel's own IPv6 packets out of the tunnel. Until a host has its end of the tunnel, it counts the
-        // tunnel's UDP packets over IPv6 without a checksum as checksum errors.
+        // Disable IPv6 inside the tunnel, so that the kernel sends no packets of its own through it. A host whose end
+        // is not up yet would count such a packet as a checksum error, if the outer header is UDP over IPv6 without a
+        // checksum.
         host.sysctl(&format!("net.ipv6.conf.{INTERFACE}.disable_ipv6"), "1")?;
     }
     set([a, b], "up")

@@ -21,7 +21,7 @@ use testkit::wait::wait_until;
 
 /// The longest time for the peers to connect after the second `attach`.
 const CONNECTED: Duration = Duration::from_secs(10);
-/// GlusterFS's own time to notice that a peer is gone.
+/// The longest time for GlusterFS to notice that a peer is gone.
 const DISCONNECTED: Duration = Duration::from_secs(60);
 /// The operator's longest pause between the two `attach` commands.
 const PAUSE: Duration = Duration::from_secs(5);

@@ -12,7 +12,7 @@ pub const HOOK_TCX: u8 = 1;
 /// The programs are attached as direct-action filters of a clsact qdisc.
 pub const HOOK_CLSACT: u8 = 2;
 
-/// The ingress program runs at tc, at the same hook as the egress program.
+/// The ingress program runs at tc, attached through tcx or clsact like the egress program.
 pub const INGRESS_TC: u8 = 0;
 /// The ingress program runs at XDP in the interface's driver, through a link that is pinned beside the maps.
 pub const INGRESS_XDP: u8 = 1;

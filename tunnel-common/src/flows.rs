@@ -1,20 +1,24 @@
 //! Defines the keys and values of the maps `flows_v4` and `flows_v6`: the flows in which this host's public address is
-//! an end point. The egress program inserts a flow. The ingress program looks up a reply's flow, and then either leaves
-//! the reply alone or rewrites only the peer's address in it. A full map evicts the least recently used flow.
+//! an end point, and datagrams in fragments. The egress program inserts a flow. The ingress program looks up a reply's
+//! flow, and then either leaves the reply alone or rewrites only the peer's address in it. A full map evicts the least
+//! recently used flow.
 
-/// The key of `flows_v4` and `flows_v6`: a flow's addresses and ports on the wire. `A` is an address in network order.
+/// The key of `flows_v4` and `flows_v6`: a flow's addresses and ports on the wire, or the addresses and the
+/// identification of a datagram in fragments. `A` is an address in network order.
 ///
 /// The alignment lets the programs read whole words of the key.
 #[repr(C, align(4))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Flow<A> {
-    /// This host's underlay address; the source of a datagram.
+    /// With kind [`FLOW`], this host's underlay address. With kind [`DATAGRAM`], the datagram's source address.
     pub local: A,
-    /// The peer's public address; the destination of a datagram.
+    /// With kind [`FLOW`], the peer's public address. With kind [`DATAGRAM`], the datagram's destination address.
     pub peer: A,
-    /// This host's port in network order; the identifier of an ICMP query; 0 for other protocols.
+    /// With kind [`FLOW`], this host's port in network order, the identifier of an ICMP query, or 0 for other
+    /// protocols. With kind [`DATAGRAM`], the first half of the datagram's identification.
     pub local_port: [u8; 2],
-    /// The peer's port in network order; 0 for protocols without ports.
+    /// With kind [`FLOW`], the peer's port in network order, or 0 for protocols without ports. With kind [`DATAGRAM`],
+    /// the second half of the datagram's identification.
     pub peer_port: [u8; 2],
     /// The IP protocol number.
     pub protocol: u8,

@@ -1,5 +1,6 @@
 //! Defines the payload of move notices. A move notice is an echo request from a host's underlay address to a peer's
-//! public address. From notices and their replies, each side learns if the other side holds the same pair of addresses.
+//! public address. From notices and their replies, each of the two hosts learns if the other host considers the same
+//! pair of addresses current.
 //!
 //! The ingress program of a host that knows both addresses replaces the request's mark, and the host's kernel echoes
 //! the request. The kernel of any other host echoes the request unchanged. All marks have the same sum, so a new mark

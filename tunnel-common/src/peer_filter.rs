@@ -20,13 +20,13 @@ pub struct Position {
 }
 
 impl Position {
-    /// The bit's position for an address in network order, given as words in the host's order. An IPv4 address fills
-    /// the first four bytes of the first word.
+    /// The bit's position for an address. `words` are native loads of the address's bytes, which stay in network order.
+    /// An IPv4 address fills the first four bytes in memory of the first word, and zeros fill the rest.
     #[must_use]
     #[inline(always)]
     pub const fn of_words(words: [u64; 2]) -> Self {
-        // An odd multiplier without a pattern: marks that differ in any bit give hashes that differ in the upper
-        // bits.
+        // An odd multiplier without a pattern: different marks give different hashes, and each bit of a mark affects
+        // the upper bits, which give the position.
         let hash = mark(words).wrapping_mul(0xc2b2_ae3d_27d4_eb4f);
         Self { word: (hash >> 54) as u32, bit: 1 << (hash >> 48 & 63) }
     }

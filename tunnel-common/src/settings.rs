@@ -46,8 +46,8 @@ pub struct Settings {
     pub reserved: u8,
     /// The VLAN's identifier, for [`VLAN_ONE`]: 0 to 4094, in the machine's byte order.
     pub vlan_id: u16,
-    /// The programs drop packets from outside that use this private IPv4 address of this host as source or destination.
-    /// 0 turns this check off.
+    /// A private IPv4 address of this host. The programs drop packets from outside that have it as their source or
+    /// destination, unless the packet is from a direct peer. 0 turns this check off.
     pub guarded_v4: [u8; 4],
     /// This host's guarded private IPv6 address: see `guarded_v4`.
     pub guarded_v6: [u8; 16],

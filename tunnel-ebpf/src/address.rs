@@ -5,7 +5,7 @@ use tunnel_common::peers::tie;
 use crate::counterpart::{counterpart_of_v4, counterpart_of_v6, halves};
 use crate::peer_entry::SharedPeer;
 
-/// An IPv4 or IPv6 address: its 32-bit words as they stand in memory, in network order.
+/// An IPv4 or IPv6 address as 32-bit words: native loads of the address's bytes, which stay in network order.
 ///
 /// The type holds words instead of the maps' bytes, because the programs' instructions load, compare and add words.
 pub trait Address: Copy + Eq {
@@ -296,7 +296,7 @@ mod tests {
         }
     }
 
-    /// A sum and its inverse add up to 32 one bits for each word.
+    /// The sum and the inverse sum of an address add up to `u32::MAX` for each word.
     #[test]
     fn the_sums_of_an_address_are_those_of_its_words() {
         for (address, sum) in [

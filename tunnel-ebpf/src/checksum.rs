@@ -62,8 +62,9 @@ pub const fn update_optional(checksum: [u8; 2], delta: u32) -> [u8; 2] {
     }
 }
 
-/// The folded sum over a pseudo-header (RFC 768; RFC 8200, section 8.1). The checksum field of a packet holds this
-/// sum until the checksum is completed (Linux, net/ipv4/udp.c, udp4_hwcsum). `len` counts the payload.
+/// The folded sum over a pseudo-header (RFC 768; RFC 8200, section 8.1). The checksum field of a packet holds this sum
+/// until the checksum is completed (Linux, net/ipv4/udp.c, udp4_hwcsum). `len` is the length of the IP payload in
+/// bytes.
 #[must_use]
 #[inline(always)]
 pub fn pseudo_header<A: Address>(addresses: Addresses<A>, protocol: u8, len: u32) -> [u8; 2] {

@@ -28,8 +28,8 @@ pub trait Tags: Copy {
     fn len(self) -> usize;
 }
 
-/// A frame without tags. The kernel may keep one tag beside the frame. Programs that leave tagged frames alone use this
-/// type.
+/// A frame without tags in its data. The skb's metadata (`vlan_tci`) may still hold one tag. Programs that leave tagged
+/// frames alone use this type.
 #[derive(Clone, Copy)]
 pub struct Untagged;
 

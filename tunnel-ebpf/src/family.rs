@@ -18,7 +18,7 @@ pub type Octets<F> = <<F as Family>::Address as Address>::Octets;
 pub trait Family {
     /// An address of this version.
     type Address: Address;
-    /// The packet's own header, in place.
+    /// The packet's own header: a reference to it in place, or a copy.
     type HeaderRef<P: Packet>: Copy;
     /// A header of this version, without options and extension headers: words as they stand in memory.
     type Header: Copy;

@@ -14,7 +14,7 @@ use crate::link::VlanInfo;
 pub trait Hook {
     /// The kernel's argument to a program.
     type Context: EbpfContext;
-    /// A packet after the tags `T`.
+    /// A packet that follows the tags `T` in its frame.
     type Packet<T: Tags>: PacketMut + Copy;
 
     /// The verdict that lets a packet go on.
@@ -31,7 +31,7 @@ pub trait Hook {
     /// The frame's length in bytes, for the log.
     fn len<T: Tags>(packet: Self::Packet<T>) -> u32;
 
-    /// The VLAN of the tag that the kernel keeps beside a frame.
+    /// The VLAN of the tag in the frame's metadata (the skb's `vlan_tci`); `NO_VLAN` if there is no such tag.
     fn outer_vlan(ctx: &Self::Context) -> u32;
 
     /// Finds the IP header of a frame with tags.

@@ -60,7 +60,7 @@ pub const NO_VLAN: u32 = 0;
 /// In place of an identifier: the frame has several tags, for a VLAN within a VLAN.
 const NESTED: u32 = u32::MAX;
 
-/// The place of a frame's IP header.
+/// A frame's version of IP, and the VLAN tags before its IP header.
 #[derive(Clone, Copy)]
 pub struct VlanInfo {
     /// The version of IP.
@@ -97,7 +97,8 @@ impl VlanInfo {
         None
     }
 
-    /// The frame's VLAN. `outer` is the VLAN of a tag that the kernel keeps beside the frame.
+    /// The frame's VLAN. `outer` is the VLAN of the tag in the skb's metadata (`vlan_tci`); [`NO_VLAN`] if there is no
+    /// such tag.
     #[inline(always)]
     pub const fn vlan(self, outer: u32) -> u32 {
         match (outer, self.tags_len) {

@@ -11,11 +11,12 @@ use crate::parse::extension::{Chain, walk};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WriteFailed;
 
-/// A packet's own IP header of `N` words, in place and checked to be complete. The code reads words on demand: for most
-/// packets, one address shows that they concern no peer.
+/// A packet's own IP header of `N` words, checked to be complete: in place, or, in a frame with tags, a copy. The code
+/// reads words on demand: for most packets, one address shows that they concern no peer.
 ///
-/// The reference is valid until the packet moves in memory: helpers that write to the packet may move it. The verifier
-/// refuses a program that uses the reference after such a helper (kernel/bpf/verifier.c, clear_all_pkt_pointers).
+/// A reference in place is valid until the packet moves in memory: helpers that write to the packet may move it. The
+/// verifier refuses a program that uses the reference after such a helper (kernel/bpf/verifier.c,
+/// clear_all_pkt_pointers).
 pub trait HeaderRef<const N: usize>: Copy {
     /// `M` words from index `FIRST` on, as they stand in memory.
     fn words<const FIRST: usize, const M: usize>(&self) -> [u32; M];

@@ -84,7 +84,7 @@ impl<O> SharedPeer<O> {
         store!(self, use_former_source, u8::from(uses_former));
     }
 
-    /// Notes that the peer has shown that it holds the entry's pair of addresses.
+    /// Notes that the peer has shown that it sends between the entry's pair of addresses.
     #[inline(always)]
     pub fn end_waiting(&self) {
         store!(self, awaited, 0);
@@ -105,7 +105,7 @@ impl<O> SharedPeer<O> {
 
 /// In place of a role: no peer has the address.
 const ABSENT: u8 = 0;
-/// In place of a role: each lookup found an entry that the kernel had given to another key.
+/// In place of a role: the lookup found an entry that the kernel had given to another key.
 const CONTENDED: u8 = u8::MAX;
 
 /// The result of a lookup by address: an entry, or none.
@@ -118,7 +118,8 @@ impl<'a, A: Address> PeerLookup<'a, A> {
     /// The entry that was found.
     ///
     /// # Errors
-    /// [`Reason::Contended`] if two lookups in a row found an entry that the kernel had given to another key.
+    /// [`Reason::Contended`] if the kernel had given the found entry to another key, and no repeated lookup
+    /// found the address's own entry.
     #[inline(always)]
     pub fn found(self) -> Result<Option<PeerEntry<'a, A>>, Reason> {
         match self.0.role {
@@ -283,7 +284,7 @@ impl<'a, A: Address> PeerEntry<'a, A> {
         load!(self.shared(), use_former_source) == 1
     }
 
-    /// True if the peer has not yet shown that it holds the entry's pair of addresses.
+    /// True if the peer has not yet shown that it sends between the entry's pair of addresses.
     #[must_use]
     #[inline(always)]
     pub fn is_awaited(&self) -> bool {

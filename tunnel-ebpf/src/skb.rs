@@ -1,5 +1,6 @@
-//! Implements a packet with a socket buffer. The programs access the IP header of an untagged frame, which every packet
-//! needs, directly. At offsets that depend on the packet, they use the kernel's helpers.
+//! Implements [`Packet`] for the `__sk_buff` of a tc program. The program uses direct packet access for the IP header
+//! of an untagged frame, because it needs this header for every packet. At offsets that depend on the packet, the
+//! program calls helpers.
 
 use core::hint::cold_path;
 use core::mem::{MaybeUninit, offset_of};
@@ -26,15 +27,15 @@ use crate::settings::link_header_len;
 use crate::socket;
 use crate::unaligned;
 
-/// A frame's ethertype, in network order. If the kernel keeps a tag beside the frame, this is the ethertype after that
-/// tag.
+/// A frame's ethertype, in network order. If the skb's metadata (`vlan_tci`) holds a tag, this is the ethertype after
+/// that tag.
 #[inline(always)]
 pub fn ethertype(ctx: &TcContext) -> [u8; 2] {
     let [e0, e1, ..] = ctx.skb.protocol().to_ne_bytes();
     [e0, e1]
 }
 
-/// The VLAN of the tag that the kernel keeps beside a frame; [`NO_VLAN`] if there is no such tag.
+/// The VLAN of the tag in the skb's metadata (`vlan_tci`); [`NO_VLAN`] if there is no such tag.
 #[inline(always)]
 pub fn outer_vlan(ctx: &TcContext) -> u32 {
     // SAFETY: the context of a tc program is a valid `__sk_buff` for as long as it runs.
@@ -128,7 +129,7 @@ impl<T: Tags> Skb<T> {
             .map_err(|_| WriteFailed)
     }
 
-    /// The checksum field of a datagram at `offset`.
+    /// A datagram's checksum field, which starts at `offset`.
     #[inline(always)]
     fn optional_field(&self, offset: usize) -> Option<[u8; 2]> {
         let usual = match offset {
@@ -258,7 +259,8 @@ extern "C" fn skb_walk(
     first: u32,
     available: u32,
 ) -> u64 {
-    // The offset counts from the first extension header: one offset takes less stack than two.
+    // Count `start` as part of the tags, so that the walk's offsets begin at 0, at the first extension header: one
+    // offset takes less stack than two.
     let packet = Skb::new(&TcContext::new(ctx), Vlan((tags_len + start) as usize));
     walk(&packet, 0, first as u8, available).to_bits()
 }
@@ -319,10 +321,10 @@ impl<T: Tags> PacketMut for Skb<T> {
             .map_err(|_| WriteFailed)
     }
 
-    /// For CHECKSUM_COMPLETE: [`Self::update_l4_checksum`] subtracts the change of the transport checksum from the sum
-    /// over the packet, which is right for IPv4. This method adds the change of the addresses. The sum is then right
-    /// for IPv6 too, on kernels with and without BPF_F_IPV6 (Linux 6.16, commit ead7f9b8de65), and for protocols
-    /// without a checksum.
+    /// For CHECKSUM_COMPLETE. [`Self::update_l4_checksum`] lowers the skb's sum by `delta`, as the transport checksum
+    /// falls by `delta`. For IPv4 that is right, because the header checksum cancels the change of the addresses. IPv6
+    /// has no header checksum, so this method adds `delta`. The sum is then right on kernels with and without
+    /// BPF_F_IPV6 (Linux 6.16, commit ead7f9b8de65), and for protocols without a checksum.
     #[inline(always)]
     fn header_sum_changed(&mut self, delta: u32) {
         // SAFETY: the context is a valid skb. In other checksum states the helper does nothing.

@@ -28,7 +28,7 @@ pub trait Tables<A: Address> {
     fn is_missed(&self, address: A) -> bool;
 
     /// The conditions of the peer with `address`, from a new lookup: the kernel may have given the previous entry to
-    /// another key meanwhile. No conditions if the entry is contended.
+    /// another key meanwhile. No conditions if the new lookup finds no entry.
     fn conditions(&self, address: A) -> Conditions;
 
     /// Counts a packet that was rewritten for the peer in `slot`.
@@ -86,7 +86,7 @@ pub trait Tables<A: Address> {
     fn lookup_flow(&self, flow: &Flow<A::Octets>) -> Option<FlowAction>;
 }
 
-/// The action for arriving packets of a remembered flow.
+/// The action for packets of a remembered flow or datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FlowAction {
     /// Both ends are public addresses: the programs leave the packet alone.
@@ -129,7 +129,7 @@ impl FlowAction {
 pub fn flow_tag<A: Address>(flow: &Flow<A::Octets>) -> u32 {
     let [[l0, l1], [p0, p1]] = [flow.local_port, flow.peer_port];
     let rest = u64::from_ne_bytes([l0, l1, p0, p1, flow.protocol, flow.kind, 0, 0]);
-    // Odd multipliers without a pattern, one for each part: swapped parts give a different tag.
+    // Odd multipliers without a pattern, one for each part, so that swapped parts normally give a different tag.
     let (local, peer) = (A::from_octets(flow.local).sum(), A::from_octets(flow.peer).sum());
     let mixed = local.wrapping_mul(0x9e37_79b9_7f4a_7c15)
         ^ peer.wrapping_mul(0xc2b2_ae3d_27d4_eb4f)

@@ -7,8 +7,9 @@
 
 use core::arch::asm;
 
-/// Invokes a macro with the index of each possible word. The calls are written out: LLVM does not unroll a loop over
-/// ten words, and would add a comparison for each offset that an instruction can hold.
+/// Invokes a macro with the index of each possible word. The calls are written out, because the offset in an
+/// instruction is a constant. LLVM does not unroll a loop over ten words: in each round, it would compare the index
+/// with every possible offset.
 macro_rules! each_index {
     ($of:ident) => {
         $of!(0);

@@ -1,6 +1,6 @@
-//! Implements a packet with an XDP buffer. The program accesses headers at offsets that are known at load time
-//! directly. At all other offsets, it uses the kernel's helpers, which handle fragments (Linux 5.18, commit
-//! 3f364222d032).
+//! Implements [`Packet`] for the `xdp_md` of an XDP program. The program uses direct packet access for headers at
+//! offsets that are known at load time. At all other offsets, the program calls helpers, which also read and write
+//! packets in several buffers (Linux 5.18, commit 3f364222d032).
 
 use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::helpers::{bpf_xdp_get_buff_len, bpf_xdp_load_bytes, bpf_xdp_store_bytes};
@@ -36,9 +36,9 @@ pub fn behind_tags(ctx: &XdpContext) -> Option<VlanInfo> {
     VlanInfo::from_bits(xdp_behind_tags(ctx.ctx))
 }
 
-/// A pointer to a `V`, `offset` bytes after the start of the link header, if the first fragment holds all of the `V`.
-/// Only for offsets that are known at load time: LLVM may add up any other offset so that the verifier does not accept
-/// the pointer.
+/// A pointer to a `V`, `offset` bytes after the start of the link header, if the packet's first buffer holds all of the
+/// `V`. Only for offsets that are known at load time: LLVM may add up any other offset so that the verifier does not
+/// accept the pointer.
 #[inline(always)]
 fn pointer<V>(ctx: &XdpContext, offset: usize) -> Option<*mut V> {
     // SAFETY: these fields hold the packet's bounds.
@@ -120,7 +120,8 @@ impl<T: Tags> XdpBuff<T> {
 const USUAL_CHECKSUMS: [usize; 4] = [20 + 16, 20 + 6, 40 + 16, 40 + 6];
 
 impl<T: Tags> XdpBuff<T> {
-    /// A pointer to the checksum at `offset`, if that offset is a usual one and the first fragment holds the checksum.
+    /// A pointer to the checksum at `offset`, if that offset is a usual one and the packet's first buffer holds the
+    /// checksum.
     #[inline(always)]
     fn usual_checksum(&self, offset: usize) -> Option<*mut [u8; 2]> {
         if !T::NONE {
@@ -202,7 +203,8 @@ extern "C" fn xdp_walk(
     first: u32,
     available: u32,
 ) -> u64 {
-    // The offset counts from the first extension header: one offset takes less stack than two.
+    // Count `start` as part of the tags, so that the walk's offsets begin at 0, at the first extension header: one
+    // offset takes less stack than two.
     let packet = XdpBuff { xdp: ctx, tags: Vlan((tags_len + start) as usize) };
     walk(&packet, 0, first as u8, available).to_bits()
 }

@@ -63,7 +63,8 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<ExitCode, Error> {
-    // Enter the namespace before the runtime starts: a network namespace applies to one thread.
+    // Enter the namespace before the runtime starts threads: only the calling thread enters it, and later threads
+    // inherit it.
     if let Some(name) = &cli.netns {
         network_namespace::enter(name)?;
     }

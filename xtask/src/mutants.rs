@@ -62,7 +62,8 @@ pub fn run(sample: Option<usize>, seed: usize, words: &[String]) -> Result<()> {
         println!("{total} mutants, shard {shard}");
         mutants.args(["--sharding", "round-robin", "--shard", &shard]);
     }
-    // The copy of the workspace builds into this folder, so that the next run finds its dependencies compiled.
+    // cargo-mutants tests a copy of the workspace. Build the copy in a lasting folder, so that the next run finds its
+    // dependencies compiled.
     mutants.env("CARGO_TARGET_DIR", folder.join("target")).args(["--", "--tests"]);
     let status = mutants.status().with_context(|| format!("starting {mutants:?}"))?;
     ensure!(status.code().is_some_and(|code| TRIED.contains(&code)), "{mutants:?}: {status}");

@@ -23,7 +23,7 @@ const PROBE_BYTES: u64 = 300_000;
 pub struct Testbed {
     /// The variant.
     pub variant: Variant,
-    // This field precedes the lab, because a lab can't be deleted while programs run in it.
+    // Drop the endpoints before the lab, because a lab can't be deleted while programs run in it.
     endpoints: Endpoints,
     lab: Lab,
 }
@@ -49,8 +49,8 @@ impl Testbed {
 
 /// Checks that A reaches B at `b` and B sees A as `a`, and the same in the other direction. The router
 /// has no route to private addresses: if `a` and `b` are private, the check proves that the variant
-/// works. Both hosts dial, so rewrite considers both hosts attached and stops reading the clock for
-/// their packets.
+/// works. Each host opens a connection: at the peer's first SYN, the ingress program ends the peer's grace
+/// period, and no longer reads the clock for the peer's packets.
 pub fn require_traffic(lab: &Lab, a: Ipv4Addr, b: Ipv4Addr) -> Result<()> {
     for (from, own, to, other) in [(&lab.a, a, &lab.b, b), (&lab.b, b, &lab.a, a)] {
         let address = SocketAddrV4::new(other, PROBE_PORT);

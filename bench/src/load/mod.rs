@@ -57,7 +57,7 @@ impl Link<'_> {
         })?
     }
 
-    /// Listens on a free port, away from the ports of earlier connections.
+    /// Listens on a port that the kernel chooses, so that no earlier connection still uses the port.
     fn listen(&self) -> Result<(TcpListener, SocketAddr)> {
         let address = self.any_port();
         let listener = self

@@ -1,7 +1,8 @@
 //! Measures the nanoseconds per packet to and from peers that are prefixes.
 //!
-//! The programs check that the opposite direction leads to the same peer, so a rewritten packet can't be
-//! rewritten again here. Each run is therefore a separate call, also for the single address in the comparison.
+//! For a prefix, the programs check that the reverse translation leads to the same peer. Prefixes therefore can't
+//! form a cycle (see `cycle`), in which a program rewrites its own output again. Each run here is a separate call,
+//! also for the single address in the comparison.
 
 use std::os::fd::AsFd as _;
 use std::time::Duration;

@@ -28,7 +28,7 @@ pub enum Checksum {
     Icmpv6,
     /// The checksum of the IPv4 header that an ICMP error quotes.
     QuotedIpv4,
-    /// The TCP, UDP or ICMP checksum in a packet that an ICMP error quotes completely.
+    /// The TCP, UDP, ICMP or ICMPv6 checksum in a packet that an ICMP or ICMPv6 error quotes completely.
     QuotedPayload,
 }
 
@@ -70,7 +70,7 @@ pub fn bad_checksums(frames: &[Frame]) -> Result<Vec<BadChecksum>> {
 }
 
 /// True if the ones' complement sum of the parts, checksum included, is 0xffff (RFC 1071). Every part except the last
-/// has an even length.
+/// must have an even length.
 pub(super) fn sums_up(parts: &[&[u8]]) -> bool {
     let mut sum: u64 = 0;
     for part in parts {

@@ -1,6 +1,6 @@
 //! Parses captured frames, and finds the addresses and the wrong checksums in them.
 //!
-//! This module computes every checksum over all bytes that it covers, and uses none of the product's code.
+//! This module sums all bytes that a checksum covers, and uses none of the product's code.
 
 mod checksums;
 mod packet;
@@ -54,7 +54,7 @@ impl Frame {
         Some((ethernet.ether_type(), &self.bytes[ethernet.slice().len()..]))
     }
 
-    /// Every IPv4 or IPv6 address in the frame, with its place.
+    /// The IPv4 and IPv6 addresses in all places that [`AddressField`] lists.
     #[must_use]
     pub fn addresses(&self) -> Vec<(AddressField, IpAddr)> {
         match self.split() {

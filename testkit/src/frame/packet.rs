@@ -67,7 +67,7 @@ impl<'a> Packet<'a> {
             ip_number::IPV6_ICMP => &ICMPV6_ERRORS,
             _ => return None,
         };
-        // ICMP errors are too short for fragmentation.
+        // Skip fragments: ICMP errors are too short for fragmentation.
         if self.is_fragment || !errors.contains(self.payload.first()?) {
             return None;
         }
@@ -99,7 +99,8 @@ impl<'a> Packet<'a> {
             ip_number::UDP => {
                 let length = u16::from_be_bytes([*self.payload.get(4)?, *self.payload.get(5)?]);
                 let datagram = self.payload.get(..usize::from(length));
-                // UDP over IPv6 always has a checksum (RFC 8200, section 8.1).
+                // Over IPv6, the value 0 counts as wrong: UDP needs a checksum, except in some tunnels (RFC 8200,
+                // section 8.1).
                 let unused = self.ipv4_header.is_some() && self.payload.get(6..8)? == [0, 0];
                 let right = unused || datagram.is_some_and(|d| self.sums_up_with_addresses(d));
                 Some((Checksum::Udp, right))
@@ -116,8 +117,8 @@ impl<'a> Packet<'a> {
         let Ok(length) = u16::try_from(segment.len()) else {
             return false;
         };
-        // IPv6's pseudo-header has a longer length field and padding, but their extra bytes are zeros
-        // here.
+        // These numbers serve both families. IPv6's pseudo-header has a longer length field and more padding, but the
+        // extra bytes are zeros here.
         let numbers = [0, self.protocol.0, length.to_be_bytes()[0], length.to_be_bytes()[1]];
         let octets = |address| match address {
             IpAddr::V4(address) => address.octets().to_vec(),

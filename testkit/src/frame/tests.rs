@@ -40,8 +40,8 @@ fn right_checksums_are_no_finding() {
 fn every_wrong_checksum_is_found() {
     let packet = udp([192, 0, 2, 1], [192, 0, 2, 2]);
     let error = error_about(&packet);
-    // A changed TTL breaks the IP header's checksum, and a changed payload breaks the payload's checksum. In a quote,
-    // either change also breaks the ICMP checksum.
+    // A changed TTL breaks the IP header's checksum, and a changed payload breaks the UDP checksum. In a quote, either
+    // change also breaks the ICMP checksum.
     let cases: [(&Frame, usize, &[Checksum]); 4] = [
         (&packet, 14 + 8, &[Checksum::Ipv4]),
         (&packet, 14 + 28, &[Checksum::Udp]),

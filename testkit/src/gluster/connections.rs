@@ -1,5 +1,6 @@
 //! Parses the TCP connections between the machines of a cluster, and waits until exactly the lasting connections are
-//! open. A lasting connection is one that a cluster at rest keeps open.
+//! open. A lasting connection stays open in a cluster at rest, whose daemons and clients have connected to all their
+//! bricks and glusterds.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -25,7 +26,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Parses a line that `ss -Htne` prints for sockets in one state.
+    /// Parses a line of `ss -Htne` with a state filter. With the filter, `ss` omits the column for the state.
     pub(super) fn parse(line: &str) -> Option<Self> {
         let mut words = line.split_whitespace().skip(2);
         let (local, remote) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
@@ -37,9 +38,9 @@ impl Connection {
 /// The numbers of connections that a cluster at rest keeps open between its machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lasting {
-    /// The number of connections to a glusterd. Each glusterd dials every other glusterd.
+    /// The number of connections between glusterds. Each glusterd dials every other glusterd.
     pub to_glusterds: usize,
-    /// The number of connections to a brick from a healer or a client of the volume on another machine.
+    /// The number of connections to bricks, from the healers and the volume's clients on other machines.
     pub to_bricks: usize,
 }
 
@@ -51,8 +52,9 @@ impl Lasting {
     /// causes: the two machines listed their ends at different instants, or the other machine has given up
     /// the connection. In the second case, the end stays open until a packet arrives from that machine.
     ///
-    /// Before a client dials a brick, it asks the glusterd for the brick's port over a separate connection.
-    /// During the query, the number of ends already equals the final number, but the ends differ.
+    /// Before a client dials a brick, it asks the glusterd for the brick's port over a separate connection. During the
+    /// query, the number of all ends already equals the final number, so the function also compares the number of
+    /// connections to glusterds.
     fn of(self, open: &BTreeSet<Connection>) -> Option<BTreeSet<Connection>> {
         let ends: BTreeSet<_> = open.iter().map(|end| (end.local, end.remote)).collect();
         let has_other = |end: &&Connection| ends.contains(&(end.remote, end.local));

@@ -209,7 +209,7 @@ impl Distributed {
     /// # Errors
     /// When a file is missing on one machine of a pair, or differs between the two.
     pub fn compare_bricks(&self) -> Result<[usize; 2]> {
-        // Files of mode 1000 are link files: the file itself is on the other pair.
+        // Skip files of mode 1000. These are link files, whose data is on the other pair.
         let list = "cd \"$1/data\"; find . -path ./.glusterfs -prune -o \
                     -type f ! -perm 1000 -exec sha256sum {} +";
         let mut files = [0; 2];
@@ -233,7 +233,8 @@ impl Distributed {
         let pid = machine.run(&["cat", PID_FILE])?;
         let pid = pid.trim();
         machine.run(&["kill", "-KILL", pid])?;
-        // A killed process stays in /proc without arguments until its parent waits for it.
+        // A killed process stays in /proc until its parent waits for it, but without arguments: an empty `cmdline` also
+        // means that glusterd has ended.
         let arguments = machine.path(&format!("/proc/{pid}/cmdline"));
         wait_until("glusterd to end", START, || {
             let ended = fs::read(&arguments).map_or(true, |arguments| arguments.is_empty());

@@ -24,14 +24,13 @@ pub const VOLUME: &str = "/mnt/volume";
 /// The daemons' log folder.
 pub const LOGS: &str = "/var/log/glusterfs";
 
-/// The script of a machine's first process. It prints its process ID, sets the machine up, prints "ready", and
-/// exits when its standard input closes: at the test's end, or when the test is killed. All other
-/// processes of the machine end with it, and so do its mounts, loop devices and files, which are all in
-/// memory.
+/// The script of a machine's first process. It prints its process ID, sets the machine up, prints "ready", and exits
+/// when its standard input closes: at the test's end, or when the test is killed. All other processes of the machine
+/// end with it. The kernel then frees the machine's mounts, loop devices and files; all files are in memory.
 ///
-/// The machine's name server refuses queries at once: GlusterFS resolves every address, and would wait for a
-/// silent server. A daemon that ends stays a zombie until this process ends, because dash can't ignore
-/// SIGCHLD.
+/// The name server in resolv.conf is 127.0.0.1, where nothing listens, so that queries fail at once. GlusterFS resolves
+/// every address, and would wait for a silent server. A daemon that ends stays a zombie until this process ends,
+/// because dash can't ignore SIGCHLD.
 const INIT: &str = r#"
 set -e
 read -r pid rest </proc/self/stat
@@ -63,8 +62,8 @@ for log in $(find "$1" -name '*.log'); do
 done
 "#;
 
-/// Pipes the process IDs of all daemons into the next command. All daemons are the same binary. Zombies
-/// have no `exe` link, and the machine sees only its own processes.
+/// Pipes the process IDs of all daemons into the next command. All daemons run the binary glusterfsd. The list leaves
+/// zombies out, which have no `exe` link, and the machine's /proc shows only the machine's own processes.
 const DAEMONS: &str = r#"
 cd /proc
 for process in [0-9]*; do

@@ -170,7 +170,8 @@ impl Cluster {
     /// When the healing takes longer than `deadline`.
     pub fn heal(&self, deadline: Duration) -> Result<Duration> {
         let start = Instant::now();
-        // The daemons reconnect before the bricks, and `heal` fails until the bricks have reconnected.
+        // Repeat `heal` until it succeeds: the glusterds reconnect before the bricks, and `heal` fails until the bricks
+        // have reconnected.
         wait_until("the healing to begin", deadline, || {
             Ok(self.a.gluster(&["volume", "heal", VOLUME]).ok())
         })?;

@@ -90,7 +90,8 @@ impl FourHosts {
             }
         }
         for host in &self.hosts {
-            // Packets may arrive on one network while their answers leave on the other.
+            // Set the loose reverse path filter (2): packets may arrive on one network while their answers leave on the
+            // other.
             for scope in ["all", PUBLIC_INTERFACE, SECOND_INTERFACE] {
                 host.sysctl(&format!("net.ipv4.conf.{scope}.rp_filter"), "2")?;
             }

@@ -43,8 +43,9 @@ pub const ROUTER_A: &str = "eth-a";
 /// The router's interface on B's side.
 pub const ROUTER_B: &str = "eth-b";
 
-/// The last parts of the names of a lab's namespaces. `c` is a third host, which some tests add, and
-/// `inside-a` and `inside-b` are hosts inside a site; `d` and the switches belong to [`FourHosts`].
+/// The last parts of the names of a lab's namespaces. Some tests add hosts to a [`Lab`]: `c` is a third host, and
+/// `inside-a` and `inside-b` are hosts behind a host that acts as a gateway. Only [`FourHosts`] has `d` and the
+/// switches.
 const ROLES: [&str; 10] =
     ["a", "b", "c", "d", "inside-a", "inside-b", "router", "cable", "switch", "switch-ib"];
 /// The ports of the bridge in the middle of the cable.
@@ -66,8 +67,9 @@ pub struct LabOptions {
     pub segmentation_offload: bool,
     /// The MTU of the router's routes to the hosts, if it is smaller than the interfaces' MTU.
     pub path_mtu: Option<u32>,
-    /// The network interfaces that replace veth, on a machine that has them. If both kinds of offload are on, the
-    /// driver's own settings stay; otherwise all offloads are off.
+    /// The kind of network interfaces to use in place of veth. The machine must have these interfaces. If both kinds of
+    /// offload are on, the interfaces keep the driver's settings, except that the router's interfaces have receive
+    /// checksum offload off. Otherwise all offloads are off, as far as the driver allows.
     pub nic: Option<Nic>,
 }
 
@@ -272,7 +274,7 @@ impl Lab {
         [&self.a, &self.b, &self.router].into_iter().chain(&self.cable)
     }
 
-    /// Deletes the lab and kills its processes, for an interrupted caller.
+    /// Kills the lab's processes and deletes the lab through a shared reference, for example after a signal.
     ///
     /// # Errors
     /// When a part of the lab can't be deleted. The call still deletes the rest.
@@ -290,7 +292,7 @@ impl Lab {
     /// When a lab can't be deleted.
     pub fn sweep(prefix: &str) -> Result<()> {
         let Ok(names) = fs::read_dir(NAMED) else {
-            // Without the folder, this host has never had a named namespace.
+            // Without the folder, this host has no named namespaces.
             return Ok(());
         };
         for entry in names {

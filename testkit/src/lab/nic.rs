@@ -98,8 +98,8 @@ impl Nic {
         crate::process::run(std::process::Command::new(words[0]).args(&words[1..]))?;
         namespace.run(&["ip", "link", "set", name, "addrgenmode", "none", "up"])?;
         if end.is_router() {
-            // With receive offload off, this end gets complete checksums. They show how the sender's
-            // interface completed an unfinished checksum.
+            // With receive checksum offload off, the packets that arrive at this end have complete checksums. A capture
+            // then shows how the sender's interface completed an unfinished checksum.
             namespace.run(&["sh", "-c", &format!("ethtool -K {name} rx off || true")])?;
         }
         Ok(())
@@ -143,7 +143,7 @@ fn has_address(interface: &Path, wanted: &str) -> bool {
 /// When a checksum or segmentation offload is still on although the driver could turn it off.
 pub(super) fn turn_offloads_off(namespace: &Namespace, interface: &str) -> Result<()> {
     for offload in ["tx", "rx", "tso", "gso", "gro", "lro", "txvlan", "rxvlan", "sg"] {
-        // ethtool fails for a fixed offload, which the driver can't turn off.
+        // Ignore failures: ethtool fails for a fixed offload, which the driver can't turn off.
         let command = format!("ethtool -K {interface} {offload} off || true");
         namespace.run(&["sh", "-c", &command])?;
     }

@@ -1,5 +1,4 @@
-//! Joins the hosts directly by a VLAN, on the interfaces and wires that lead to the router. The router is the VLAN's
-//! switch.
+//! Joins the hosts by a VLAN on the interfaces that lead to the router. For the VLAN, the router acts as a switch.
 
 use anyhow::{Context, Result};
 

@@ -49,12 +49,12 @@ pub fn add_address(namespace: &Namespace, interface: &str, address: IpAddr) -> R
             add(format!("{address}/24"), &[])?;
         }
         IpAddr::V6(address) => {
-            // The lab has no router advertisements, and its addresses are unique.
+            // The lab has no router advertisements. Its addresses are unique, and need no duplicate address detection.
             namespace.sysctl(&format!("net.ipv6.conf.{interface}.accept_ra"), "0")?;
             let [.., host] = address.segments();
             add(format!("fe80::{host:x}/64"), &["nodad"])?;
             add(format!("{address}/64"), &["nodad"])?;
-            // The kernel adds the address's local route asynchronously (addrconf_dad_work).
+            // Wait for the address's local route, which the kernel adds asynchronously (addrconf_dad_work).
             let show = ["ip", "-6", "route", "show", "table", "local", "dev", interface];
             let wanted = format!("local {address} ");
             wait_until(&format!("{address} is in use"), Duration::from_secs(20), || {
@@ -96,8 +96,9 @@ pub(super) fn set_offloads(
     Ok(())
 }
 
-/// Limits the MTU of the route to an interface's own network. The router then answers larger packets with ICMP errors.
-/// The interface itself still receives full-sized packets, which a smaller interface MTU would not allow.
+/// Limits the MTU of the route to an interface's own network. The router then answers larger packets with ICMP errors,
+/// but fragments IPv4 packets without DF. The interface itself still receives full-sized packets, which a smaller
+/// interface MTU would not allow.
 pub(super) fn limit_route(router: &Namespace, port: &str, address: IpAddr, mtu: u32) -> Result<()> {
     let (network, address_text, mtu) = (network(address), address.to_string(), mtu.to_string());
     let mut words = vec!["ip", option(address), "route", "replace", &network, "dev", port];
@@ -105,8 +106,8 @@ pub(super) fn limit_route(router: &Namespace, port: &str, address: IpAddr, mtu: 
     if address.is_ipv4() {
         words.extend(["scope", "link", "src", &address_text, "mtu", &mtu]);
     } else {
-        // Replaces the kernel's own route, which has this metric. IPv6 forwarding respects a route's MTU
-        // only if it is locked.
+        // The kernel's own route has metric 256, so this route must have the same metric to replace it. IPv6 forwarding
+        // respects a route's MTU only if the MTU is locked.
         words.extend(["metric", "256", "mtu", "lock", &mtu]);
     }
     router.run(&words)?;

@@ -28,7 +28,7 @@ pub const SHIM6: u8 = 140;
 pub const SOURCE_ROUTE: u8 = 0;
 /// Routing type 2: to a mobile node's home address.
 pub const HOME_ADDRESS: u8 = 2;
-/// Routing type 4: segments, the last one first
+/// Routing type 4: segment routing, whose address list begins with the last segment
 /// ([RFC 8754](https://www.rfc-editor.org/rfc/rfc8754)).
 pub const SEGMENTS: u8 = 4;
 
@@ -61,7 +61,7 @@ pub enum Extension {
         /// The bytes after the checksum. Their number is 2 more than a multiple of 8.
         data: Vec<u8>,
     },
-    /// A header of arbitrary bytes. [`Self::to_bytes`] replaces the first byte by the next header's number.
+    /// A header of arbitrary bytes. [`Self::to_bytes`] overwrites the first byte with the next header's number.
     Raw {
         /// The protocol number of this header.
         protocol: u8,
@@ -141,7 +141,7 @@ impl Extension {
         Self::Routing(Routing { kind, segments_left, addresses })
     }
 
-    /// A fragment header with these values. The packet keeps all its bytes.
+    /// A fragment header with these values. Unlike `Ipv6::fragment`, this function cuts no bytes from the packet.
     #[must_use]
     pub fn fragment(offset: u16, more: bool) -> Self {
         Self::Fragment(FragmentHeader { offset, more, ..FragmentHeader::default() })

@@ -118,7 +118,7 @@ impl Icmpv6 {
         self
     }
 
-    /// Sets the header's last two bytes so that the checksum is 0 between these addresses.
+    /// Sets the header's last two bytes so that the checksum is 0 for these addresses.
     #[must_use]
     pub fn summing_to_zero<A: Address>(mut self, source: A, destination: A) -> Self {
         self.rest_of_header[2..].fill(0);

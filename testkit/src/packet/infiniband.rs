@@ -1,5 +1,5 @@
-//! Builds the header of IP over InfiniBand as tc sees it: the hardware address that Linux puts before the
-//! header of [RFC 4391, section 6] (`struct ipoib_pseudo_header` and `struct ipoib_header` in
+//! Builds the link header of IP over InfiniBand as tc sees it: the hardware address that Linux prepends, followed by
+//! the header of [RFC 4391, section 6] (`struct ipoib_pseudo_header` and `struct ipoib_header` in
 //! include/rdma/ib_verbs.h and drivers/infiniband/ulp/ipoib/ipoib.h).
 //!
 //! [RFC 4391, section 6]: https://www.rfc-editor.org/rfc/rfc4391#section-6
@@ -20,7 +20,7 @@ pub const TEST_RUN_ETHERTYPE: usize = 12;
 #[must_use]
 pub fn header(ethertype: u16) -> [u8; HEADER_LEN] {
     let mut bytes = [0; HEADER_LEN];
-    // An unconnected datagram to queue pair 0x48; the GID starts like a link-local GID.
+    // Flags 0 (datagram mode), queue pair 0x48, and the first two bytes of a link-local GID.
     bytes[..6].copy_from_slice(&[0, 0, 0, 0x48, 0xfe, 0x80]);
     bytes[14..20].copy_from_slice(&[0xc9, 0x03, 0x00, 0x12, 0x34, 0x56]);
     for at in [TEST_RUN_ETHERTYPE, ETHERTYPE] {

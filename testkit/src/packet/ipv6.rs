@@ -29,8 +29,8 @@ pub struct Ipv6 {
     pub hop_limit: u8,
     /// Extension headers, in their order in the packet.
     pub extensions: Vec<Extension>,
-    /// The range of the bytes after the first fragment header that this fragment carries. If `None`, the packet carries
-    /// all bytes, and its fragment headers stay as given.
+    /// The range of bytes that this fragment carries, counted from the end of the first fragment header. If `None`, the
+    /// packet carries all bytes, and its fragment headers stay as given.
     pub fragment: Option<Range<usize>>,
     /// The transport header and payload of the whole packet.
     pub transport: Transport,

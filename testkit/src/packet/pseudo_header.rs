@@ -6,7 +6,7 @@ use super::checksum::{ones_complement_add, ones_complement_sum};
 
 /// An address of either family.
 pub trait Address: Copy {
-    /// The type of the family's pseudo-header, in bytes.
+    /// The type of the family's pseudo-header: an array of bytes.
     type PseudoHeader: AsRef<[u8]>;
 
     /// The pseudo-header of a packet from `source` to `destination` whose transport header and

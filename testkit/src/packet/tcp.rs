@@ -67,7 +67,7 @@ impl Tcp {
         checksum_error: u16;
     }
 
-    /// Sets the first two bytes of the payload so that the checksum is 0 between these addresses.
+    /// Sets the first two bytes of the payload so that the checksum is 0 for these addresses.
     #[must_use]
     pub fn summing_to_zero<A: Address>(mut self, source: A, destination: A) -> Self {
         self.payload[..2].fill(0);

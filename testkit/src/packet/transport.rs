@@ -70,7 +70,7 @@ impl Transport {
         }
     }
 
-    /// The quoted packet, if the transport is an error that quotes a packet as fields.
+    /// The quoted packet, if the transport is an error whose body is a [`Quote`], not arbitrary bytes.
     pub fn quoted(&mut self) -> Option<&mut IpPacket> {
         match self {
             Self::IcmpError(IcmpError { quote: Body::Quote(Quote { packet, .. }), .. })
@@ -95,7 +95,8 @@ impl Transport {
         }
     }
 
-    /// The bytes of header and payload, with a checksum that covers these addresses.
+    /// The bytes of header and payload. The checksum covers these addresses, if the protocol's checksum includes a
+    /// pseudo-header.
     #[must_use]
     pub fn to_bytes<A: Address>(&self, source: A, destination: A) -> Vec<u8> {
         match self {

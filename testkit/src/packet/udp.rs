@@ -15,7 +15,7 @@ const CHECKSUM: usize = 6;
 /// The content of the checksum field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UdpChecksum {
-    /// The checksum, with 0xffff where it computes to 0.
+    /// The computed checksum, or 0xffff if the computed checksum is 0.
     Computed,
     /// 0: the sender computed no checksum.
     Absent,
@@ -66,8 +66,8 @@ impl Udp {
         checksum: UdpChecksum;
     }
 
-    /// Sets the first two bytes of the payload so that the checksum between these addresses computes to
-    /// 0, which is sent as 0xffff.
+    /// Sets the first two bytes of the payload so that the checksum for these addresses computes to 0. The checksum
+    /// field then holds 0xffff.
     #[must_use]
     pub fn summing_to_zero<A: Address>(mut self, source: A, destination: A) -> Self {
         self.payload[..2].fill(0);

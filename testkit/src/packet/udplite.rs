@@ -50,8 +50,8 @@ impl UdpLite {
 
     port_setter!();
 
-    /// Sets the first two bytes of the payload so that the checksum between these addresses computes to
-    /// 0, which is sent as 0xffff.
+    /// Sets the first two bytes of the payload so that the checksum for these addresses computes to 0. The checksum
+    /// field then holds 0xffff.
     #[must_use]
     pub fn summing_to_zero<A: Address>(mut self, source: A, destination: A) -> Self {
         self.payload[..2].fill(0);

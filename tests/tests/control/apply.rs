@@ -258,7 +258,8 @@ fn what_is_refused_leaves_nothing_pending() -> Result<()> {
     Ok(())
 }
 
-/// The number of members in a crowd: enough that apply outlasts every delay of the test on a busy machine.
+/// The number of members in a crowd: enough that apply still runs when a test interrupts or kills it, even on a busy
+/// machine.
 const MEMBERS: u32 = 24_000;
 
 /// A cluster file with srva and a crowd of members, so that apply takes a while. The crowd's public addresses are in

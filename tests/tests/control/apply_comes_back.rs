@@ -1,4 +1,4 @@
-//! Rewrite rolls back an unconfirmed change to the previous state, even if its processes are killed during the change.
+//! Rewrite rolls back an unconfirmed change, even if somebody kills rewrite's processes during the change.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -36,7 +36,7 @@ public  = \"192.0.2.3\"
 /// The timeout for opening a connection.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The operator's own address becomes a member's private address: packets from this address count as spoofed.
+/// A member whose private address is the operator's own address: A then counts the operator's packets as spoofed.
 const CUTS_OFF: &str = "\
 [[member]]
 name    = \"srvd\"
@@ -44,7 +44,8 @@ private = \"203.0.113.2\"
 public  = \"192.0.2.4\"
 ";
 
-/// The operator's own address becomes a peer's public address: ingress rewrites packets from this address.
+/// A member whose public address is the operator's own address: A's ingress program then rewrites the operator's
+/// packets.
 const REWRITES: &str = "\
 [[member]]
 name    = \"srvd\"
@@ -158,13 +159,13 @@ fn an_operator_whose_address_became_a_peers_public_one_gets_in_again() -> Result
 fn it_comes_back_with_all_processes_of_rewrite_killed_in_the_middle_of_the_change() -> Result<()> {
     let (scenario, session) = connected(&crowd(20))?;
     let host = &scenario.lab.a;
-    // The change moves all members, one by one.
+    // The change gives each member of the crowd a new public address.
     scenario.file("moved.toml", format!("{}\n{CUTS_OFF}", crowd(21)))?;
     let before = members(&scenario)?;
     let path = scenario.path("moved.toml");
     let process = scenario.start(host, &apply(&path, "3s"))?;
     let guard = Guard::wait_until_recorded(host, &process)?;
-    // Apply writes the new public addresses first.
+    // Wait for a new public address: apply writes the entries of the new public addresses first.
     let table = peers_v4(&scenario)?;
     while table.get(&[172, 21, 0, 1], 0).is_err() {
         ensure!(process.runs(), "apply has ended and changed nothing");

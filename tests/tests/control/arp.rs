@@ -104,8 +104,8 @@ fn with_a_direct_peer_arp_is_answered_for_the_private_address() -> Result<()> {
     Ok(())
 }
 
-/// Reproduces a detach that was killed after its first step and an attach that was killed before its last step. Attach
-/// records each sysctl before changing it.
+/// Reproduces a killed attach or detach. The record names both sysctls, but one of them or both have their former
+/// value: attach records each sysctl before it changes the sysctl.
 #[test]
 fn what_a_killed_attach_has_set_and_not_set_is_put_back() -> Result<()> {
     let scenario = Scenario::new()?;

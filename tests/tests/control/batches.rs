@@ -14,7 +14,7 @@ use tunnel_user::dataplane::table::{BatchSupport, Table};
 
 use crate::scenario::Scenario;
 
-/// Entries for several batches; the last batch is not full.
+/// The number of entries: enough for several batches, of which the last is not full.
 const MANY: u32 = 20_001;
 
 fn entries(numbers: impl Iterator<Item = u32>) -> Vec<(u32, u64)> {
@@ -42,7 +42,7 @@ fn filled_read_and_emptied(way: BatchSupport) -> Result<()> {
     let full = table.set(&entries(0..2 * MANY));
     let Err(MapError::SyscallError(error)) = full else { anyhow::bail!("{full:?}") };
     ensure!(error.io_error.raw_os_error() == Some(E2BIG), "{error}");
-    // The table falls back to a different method if the kernel refuses `way`.
+    // The table falls back to `OneByOne` if the kernel lacks batches. Require that it did not.
     ensure!(table.batch_support() == way, "{:?} it became", table.batch_support());
     Ok(())
 }
@@ -57,7 +57,8 @@ fn a_map_is_filled_read_and_emptied_one_by_one() -> Result<()> {
     filled_read_and_emptied(BatchSupport::OneByOne)
 }
 
-/// The text `cluster` with one more member for each number. The members' public addresses are in `net`.
+/// The text `cluster` with one more member for each number. `net` is the first two bytes of the members' public
+/// addresses.
 fn members(cluster: &str, numbers: impl Iterator<Item = u32>, net: &str) -> String {
     let mut text = cluster.to_owned();
     for number in numbers {

@@ -183,7 +183,7 @@ fn the_pins_are_where_status_says() -> Result<()> {
     Ok(())
 }
 
-/// Attach must not replace an entry by an equal entry: a program could miss the entry during the replacement.
+/// Attach must not write a bypass rule that is already in the map: a program could miss the rule during the write.
 #[test]
 fn an_attach_writes_no_rule_that_is_there() -> Result<()> {
     let scenario = Scenario::new()?;

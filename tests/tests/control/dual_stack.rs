@@ -197,7 +197,7 @@ fn a_host_that_gains_a_family_serves_it_at_the_next_attach() -> Result<()> {
     require_answer(host, "fd00::2")
 }
 
-/// Requires that an attach of both families fails after `commands`.
+/// Runs `commands` on A. Requires that an attach with both families then fails and changes nothing.
 fn refused(commands: &[&str], on_stderr: &[&str]) -> Result<()> {
     let scenario = prepared()?;
     let host = &scenario.lab.a;

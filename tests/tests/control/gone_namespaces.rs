@@ -26,7 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The lock file of these tests: one test's `detach --gone` could remove the pins of another test.
 const ALONE: &str = "/run/rewrite-tests-gone-namespaces.lock";
 
-/// Runs one scenario at a time on this machine: `detach --gone` removes the pins of all deleted network namespaces.
+/// Locks out the other tests of this file until the caller drops the returned file: `detach --gone` removes the pins of
+/// all deleted network namespaces on this machine.
 fn alone() -> Result<File> {
     let file = File::create(ALONE).with_context(|| format!("open {ALONE}"))?;
     file.lock().with_context(|| format!("lock {ALONE}"))?;

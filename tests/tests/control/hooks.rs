@@ -1,4 +1,4 @@
-//! Lists our programs on eth0 at every hook without the code under test, and runs surplus programs.
+//! Lists our programs on eth0 at every hook, independently of the code under test, and runs surplus programs.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -66,7 +66,7 @@ pub fn wait_for_one_each(host: &Namespace, when: &str) -> Result<()> {
     })
 }
 
-/// Opens a descriptor of a pinned link, as any process may.
+/// Opens a descriptor of a pinned link. The link exists as long as the descriptor is open.
 pub fn hold(pin: &Path) -> Result<FdLink> {
     let link = PinnedLink::from_pin(pin).with_context(|| format!("open {}", pin.display()))?;
     Ok(link.into())

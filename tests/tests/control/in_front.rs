@@ -90,7 +90,7 @@ fn check_names_what_will_be_in_front_of_the_egress_program() -> Result<()> {
     let _ingress = pass_all(host, TcAttachType::Ingress, LinkOrder::default())?;
     let check = scenario.try_run(host, &["check", "--config", &scenario.path("cluster.toml")])?;
     ensure!(check.stdout.contains("in front of rewrite, at egress"), "{}", check.stdout);
-    // Attach will put our ingress program in front of the foreign program.
+    // Attach puts our ingress program in front of the foreign program, so `check` has nothing to report at ingress.
     ensure!(!check.stdout.contains("in front of rewrite, at ingress"), "{}", check.stdout);
     Ok(())
 }

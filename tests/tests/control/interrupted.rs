@@ -47,7 +47,8 @@ fn an_attach_that_is_interrupted_leaves_nothing_behind() -> Result<()> {
     Ok(())
 }
 
-/// Stops and continues an attach, like Ctrl-Z and `fg` in a shell, while the kernel verifies the programs.
+/// Stops and continues an attach every 20 ms, like Ctrl-Z and `fg` in a shell, while the kernel verifies the programs.
+/// Requires that the attach succeeds.
 fn attaches_while_it_is_stopped(more: &[&str]) -> Result<()> {
     let scenario = Scenario::new()?;
     let host = &scenario.lab.a;

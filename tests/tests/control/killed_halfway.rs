@@ -21,7 +21,7 @@ fn attached_but_not_recorded(scenario: &Scenario, host: &Namespace, hook: &[&str
     host.run(&["ip", "route", "delete", "10.0.0.2/32", "proto", "114"])?;
     host.run(&["ip", "address", "delete", "10.0.0.1/32", "dev", "lo"])?;
     let record = scenario.pin(host, "attachment")?;
-    // Clear only the hook. Attach records a qdisc before it adds the qdisc.
+    // Clear only the hook, and keep `clsact_added`: attach records the qdisc before it adds the qdisc.
     set_attachment_byte(&record, ATTACHMENT_HOOK, 0)
 }
 

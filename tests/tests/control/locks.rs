@@ -64,7 +64,8 @@ fn whoever_can_open_the_bpf_file_system_holds_nobody_up() -> Result<()> {
     let scenario = Scenario::new()?;
     let host = &scenario.lab.a;
     let before = HostState::of(host)?;
-    // With its usual mode, any user can open the root folder of the BPF file system.
+    // Lock the root folder of the BPF file system, as any user can if the folder has its usual mode. The commands below
+    // must not wait for this lock.
     let somebody = File::open(BPFFS).context("open the file system")?;
     somebody.lock().context("lock it")?;
     scenario.attach(host, NOTHING_MORE)?;
@@ -86,7 +87,8 @@ fn a_command_waits_for_none_on_another_interface_or_in_another_network_namespace
     let (a, b) = (&scenario.lab.a, &scenario.lab.b);
     let path = scenario.path("cluster.toml");
     let slow = scenario.start(a, &["attach", PUBLIC_INTERFACE, "--config", &path])?;
-    // Attach creates the folder of the pins just before the kernel verifies the programs, which takes most of the time.
+    // Stop the attach at the start of its longest step: attach creates the folder of the pins just before the kernel
+    // verifies the programs.
     let folder = scenario.pin(a, "")?;
     while !folder.exists() {
         ensure!(slow.runs(), "it has ended without pins");

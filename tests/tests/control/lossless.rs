@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 use crate::scenario::{CLSACT, NOTHING_MORE, Scenario, XDP};
 use crate::stream::Streams;
 
-/// The number of datagrams: three seconds' worth.
+/// The minimum number of datagrams in each direction: three seconds' worth.
 const DATAGRAMS: u32 = 30_000;
 const SRVC: &str = "[[member]]\nname = \"srvc\"\nprivate = \"10.0.0.3\"\npublic = \"192.0.2.3\"\n";
 const SRVC_MOVED: &str =

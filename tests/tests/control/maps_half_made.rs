@@ -1,5 +1,6 @@
 //! Tests the state after a command was killed between pinning larger maps and attaching programs that use these maps.
-//! The running programs ignore writes to the pinned maps, and the next change of peers repairs this.
+//! The running programs still use the old maps, so writes to the pinned maps have no effect. The next change of peers
+//! repairs this.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +14,7 @@ use crate::bpffs::bpftool;
 use crate::scenario::{CLSACT, NOTHING_MORE, Scenario, XDP};
 use crate::unit;
 
-/// Replaces a pinned map by a copy, as a resize does.
+/// Pins a copy of a map in place of the map, as a resize does.
 fn exchange(pin: &Path) -> Result<()> {
     let (path, new) = (pin.display().to_string(), format!("{}_new", pin.display()));
     let shown: serde_json::Value =
@@ -47,7 +48,7 @@ fn sees(host: &Namespace) -> Result<bool> {
     Ok(report.returned == report.sent)
 }
 
-/// Replaces the pinned map of peers by a copy, moves a peer away and back, and requires that the traffic follows.
+/// Pins a copy in place of the map of peers, moves a peer away and back, and requires that the traffic follows.
 fn a_change_is_seen(more: &[&str]) -> Result<()> {
     let scenario = Scenario::new()?;
     let a = &scenario.lab.a;

@@ -13,7 +13,7 @@ use crate::conversation::Conversation;
 use crate::scenario::{CLSACT, NOTHING_MORE, Scenario, XDP};
 use crate::stream::Streams;
 
-/// The number of additional members. A new map does not have room for them.
+/// The number of additional members: more than the maps have room for after the first attach.
 const MANY: usize = 3_000;
 
 /// The file `cluster` with `MANY` additional members.

@@ -1,5 +1,5 @@
-//! Three hosts move in one revision of the file. The file reaches the hosts in every order and at any interval, and no
-//! packet is lost and no connection is reset.
+//! Three hosts move in one revision of the file. The file reaches the hosts in every order, with a pause of
+//! REWRITE_MOVES_APART seconds (default: 0) after each host. No packet is lost and no connection is reset.
 
 use std::env;
 use std::net::{IpAddr, Ipv4Addr};

@@ -12,7 +12,7 @@ use crate::conversation::Conversation;
 use crate::scenario::Scenario;
 use crate::stream::{Share, Streams};
 
-/// The kernel's counters of TCP connections that were reset or refused.
+/// The kernel's counters of sent TCP resets, reset connections and failed connection attempts.
 const RESETS: [&str; 3] = ["Tcp.OutRsts", "Tcp.EstabResets", "Tcp.AttemptFails"];
 
 /// A host and the address that it uses in the traffic.

@@ -161,7 +161,8 @@ fn what_peer_changed_by_hand_goes_by_the_file_again() -> Result<()> {
 
 #[test]
 fn a_service_manager_that_does_not_read_holds_nothing_up() -> Result<()> {
-    /// The service manager's socket holds ten messages (net.unix.max_dgram_qlen), and each change sends at least one.
+    /// The number of changes: more than the ten messages that the service manager's socket holds
+    /// (net.unix.max_dgram_qlen). Each change sends at least one message.
     const CHANGES: u8 = 14;
     let scenario = Scenario::new()?;
     let daemon = Daemon::ready(&scenario, &scenario.lab.a, NOTHING_MORE)?;

@@ -34,8 +34,8 @@ const WARM_UP: usize = 20;
 const LOOKS: usize = 10;
 /// The number of measurements during the changes. Normal memory use levels off; a leak grows with each measurement.
 const SAMPLES: usize = 10;
-/// The limit of the daemon's anonymous memory at rest, in bytes, after 200 or 1,000 changes. An attach briefly takes
-/// 75 MB.
+/// The limit of the daemon's anonymous memory at rest, in bytes. The limit holds after 200 changes and after 1,000
+/// changes. An attach briefly takes 75 MB.
 const MEMORY_MAX: u64 = 1 << 20;
 
 /// The maps whose entries attach creates and bpftool can delete.
@@ -111,7 +111,7 @@ fn change(scenario: &Scenario, daemon: &Daemon, changes: usize) -> Result<()> {
     settled(scenario, daemon)
 }
 
-/// Reloads the daemon, and requires that it finds no change to make and that A is healthy.
+/// Reloads the daemon, waits until it reports that eth0 matches the file, and requires that A is healthy.
 fn settled(scenario: &Scenario, daemon: &Daemon) -> Result<()> {
     daemon.reload()?;
     scenario.require_healthy(&scenario.lab.a)

@@ -149,7 +149,8 @@ fn nsenter_and_the_option_are_the_same() -> Result<()> {
     scenario.attach(&scenario.lab.b, NOTHING_MORE)?;
     scenario.require_healthy(host)?;
     scenario.require_traffic()?;
-    // `nsenter` attaches and `--netns` detaches; then `--netns` attaches and `nsenter` detaches.
+    // The attach above ran under `nsenter`, so this detach uses `--netns`. Then `--netns` attaches, and `nsenter`
+    // detaches.
     scenario.detach(host)?;
     before.assert_unchanged(host, "after detach with --netns");
     scenario.attach(host, NOTHING_MORE)?;

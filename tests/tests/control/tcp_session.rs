@@ -15,7 +15,8 @@ use testkit::wait::wait_until;
 const PORT: u16 = 22;
 /// The time between two keystrokes.
 const INTERVAL: Duration = Duration::from_millis(10);
-/// The time limit for progress. After a cut of several seconds, TCP stays silent for at least the length of the cut.
+/// The time limit for progress. After a cut of several seconds, TCP may stay silent for about as long again, because it
+/// doubles its timeout with each retransmission.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A connection whose client sends each number after the echo of the previous number.

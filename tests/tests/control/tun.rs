@@ -144,7 +144,7 @@ fn a_type_that_is_not_known_is_refused_by_its_number() -> Result<()> {
     let scenario = Scenario::new()?;
     let host = &scenario.lab.a;
     let file = tun(host)?;
-    // The link type of frame relay: net/core then treats the interface as a frame relay interface.
+    // ARPHRD_DLCI, the link type of frame relay. After TUNSETLINK, net/core treats tun0 as a frame relay interface.
     let dlci: libc::c_int = 15;
     // SAFETY: the file is open, and the argument is a number.
     let done = unsafe {

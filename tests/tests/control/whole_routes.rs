@@ -1,5 +1,5 @@
-//! Routes to private addresses copy the whole route to the public addresses, including the metrics and an `onlink`
-//! gateway, which no other route covers.
+//! Attach copies the whole route to a peer's public address into the route to the peer's private address: the metrics,
+//! and also an `onlink` gateway, which is outside every connected subnet.
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -1,4 +1,5 @@
-//! Attach refuses XDP if the driver rejects the program, or if the kernel's checksum handling makes XDP harmful.
+//! Attach refuses XDP if the driver rejects the program, or if the kernel computes checksums in software that no XDP
+//! program can correct.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;

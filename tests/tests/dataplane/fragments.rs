@@ -10,7 +10,8 @@ use crate::cluster::Cluster;
 use crate::conversation::{PORT, checksums_were_right};
 
 const SIZE: usize = 30_000;
-/// The fragments of one datagram: 1480 bytes each in IPv4 and 1448 bytes in IPv6, including the UDP header.
+/// The number of fragments of one datagram. The fragments hold the UDP header and the payload: 1480 bytes each in IPv4,
+/// and 1448 bytes each in IPv6.
 const FRAGMENTS: u64 = 21;
 const DATAGRAMS: u32 = 3;
 

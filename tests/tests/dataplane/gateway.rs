@@ -135,7 +135,8 @@ fn a_smaller_mtu_behind_a_gateway_is_told_to_the_remote_member() -> Result<()> {
     let (cluster, hosts) = gateway(LabOptions::default())?;
     let lab = &cluster.lab;
     for (host, Member { role, private, .. }) in hosts.iter().zip(&MEMBERS) {
-        // Lower the MTU only on the gateway's side: the host still offers segments that are too large.
+        // Lower the MTU only on the gateway's side: the host behind the gateway still advertises an MSS that is too
+        // large for the link.
         lab.a.run(&["ip", "link", "set", role, "mtu", "1400"])?;
         for own in private {
             let there = SocketAddr::new(*own, conversation::next_port());

@@ -8,9 +8,10 @@ use testkit::lab::{Addresses, FAMILIES, LabOptions, ROUTER_A, ROUTER_B};
 use crate::cluster::Cluster;
 use crate::conversation::{self, MEGABYTE, bulk};
 
-/// The number of TCP bytes while the router captures: with GRO, tcpdump's buffer holds a few hundred packets.
+/// The number of TCP bytes to send during a capture. The number is small, because with GRO tcpdump's buffer holds only
+/// a few hundred packets.
 const CAPTURED: u64 = MEGABYTE / 8;
-/// The number of TCP bytes after the captures.
+/// The number of TCP bytes to send after the captures.
 const BULK: u64 = 4 * MEGABYTE;
 
 #[test]
@@ -97,8 +98,9 @@ fn everything_arrives(
         cluster.attach(host, arguments)?;
     }
 
-    // GRO leaves the checksum of a merged packet unfinished, and the router captures after GRO. A packet that leaves
-    // the router has a TTL or hop limit of 63, and is in segments again.
+    // For the check of checksums with GRO, capture only packets that leave the router (TTL or hop limit 63): the kernel
+    // has segmented these packets again. An arriving packet that GRO merged has only a partial checksum
+    // (CHECKSUM_PARTIAL).
     let merged = !checksum_offload && segmentation_offload;
     let filter = if merged { "ip[8] = 63 or ip6[7] = 63" } else { "" };
     let captures = [ROUTER_A, ROUTER_B].map(|interface| {

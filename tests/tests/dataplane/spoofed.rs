@@ -30,11 +30,12 @@ fn ping_from_the_router(
     Ok((u32::try_from(requests()? - before)?, returned))
 }
 
-/// A lab whose router has A's private addresses, and routes to B's.
+/// A lab whose router has A's private addresses, and routes to B's private addresses.
 fn with_the_addresses_on_the_router() -> Result<Cluster> {
     let cluster = Cluster::new(&FAMILIES, LabOptions::default())?;
     let router = &cluster.lab.router;
-    // Turn off the source check: the replies' source is the address that the router pings.
+    // Turn off the reverse-path check: the replies come from the address that the router pings, which may be B's
+    // private address.
     router.sysctl(&format!("net.ipv4.conf.{ROUTER_B}.rp_filter"), "0")?;
     router.run(&["ip", "-6", "rule", "del", "from", "fd00::/8", "blackhole"])?;
     for Addresses { a_private, b_private, b_public, .. } in FAMILIES {

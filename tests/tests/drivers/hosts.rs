@@ -26,11 +26,11 @@ static NEXT_PORT: AtomicU16 = AtomicU16::new(20_000);
 pub enum Offloads {
     /// The offloads that the driver turns on.
     OfTheDriver,
-    /// Every offload off that the driver can turn off.
+    /// No offloads, except for the offloads that the driver can't turn off.
     Off,
 }
 
-/// Two hosts that are not attached yet.
+/// Two hosts, and the cluster file that they share. [`Hosts::new`] attaches neither host.
 pub struct Hosts {
     pub lab: Lab,
     rewrite: Rewrite,

@@ -10,7 +10,7 @@ mod traffic;
 mod tunnels;
 mod vlan;
 
-/// The scenarios of an interface.
+/// Defines the tests of all scenarios with one kind of network interface.
 macro_rules! scenarios {
     ($module:ident, $nic:ident) => {
         mod $module {

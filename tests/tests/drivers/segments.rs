@@ -27,7 +27,8 @@ pub fn all_arrive(nic: Nic, offloads: Offloads) -> Result<()> {
     Ok(())
 }
 
-/// Sends one message each way.
+/// Sends one message each way, and requires that all its datagrams arrive. Returns early if the kernel refuses a
+/// message.
 fn messages(hosts: &Hosts, [a_address, b_address]: [IpAddr; 2]) -> Result<Message> {
     let (a, b) = (&hosts.lab.a, &hosts.lab.b);
     for (from, to, src, dst) in [(a, b, a_address, b_address), (b, a, b_address, a_address)] {

@@ -14,7 +14,7 @@ pub fn is_left_alone(nic: Nic, offloads: Offloads) -> Result<()> {
     hosts.lab.lay_vlan()?;
     all_arrives_as_it_is(&hosts).context("without rewrite")?;
     for host in [&hosts.lab.a, &hosts.lab.b] {
-        // The routes still lead to the VLAN.
+        // With --no-routes, the routes to the private addresses still lead to the VLAN.
         hosts.attach(host, &["--no-routes"])?;
         all_arrives_as_it_is(&hosts).with_context(|| format!("{} is attached", host.name()))?;
     }

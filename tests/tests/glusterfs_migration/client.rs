@@ -73,7 +73,8 @@ impl Client {
                 }
             }
         });
-        // Wait for the unshare: a later unshare would copy the pipes to child processes that start meanwhile.
+        // Wait for the unshare, which copies the process's file table for the thread: a later copy could contain the
+        // test's pipes to child processes, and keep the pipes open.
         begins.recv().context("the client did not start")?;
         Ok(Self { folder, stop, progress, writer: Some(writer) })
     }
@@ -81,7 +82,7 @@ impl Client {
     /// Waits until the client has written and synced more records.
     ///
     /// # Errors
-    /// When a write has failed, or nothing was written for longer than `deadline`.
+    /// When a write has failed, or the client needs longer than `deadline`.
     pub fn goes_on(&self, deadline: Duration) -> Result<()> {
         let before = locked(&self.progress).records;
         wait_until("the client to go on writing", deadline, || {

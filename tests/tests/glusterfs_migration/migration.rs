@@ -25,7 +25,7 @@ use requirements::HostState;
 
 /// The longest time for the servers to connect once they can reach each other.
 const CONNECTED: Duration = Duration::from_secs(20);
-/// GlusterFS's own time to notice that a peer is gone.
+/// The longest time for GlusterFS to notice that a peer is gone.
 const DISCONNECTED: Duration = Duration::from_secs(60);
 const HEALED: Duration = Duration::from_secs(60);
 /// The longest time until the client has written and synced more records.
@@ -56,7 +56,7 @@ impl Migration {
             cable: true,
             ..LabOptions::default()
         })?;
-        // Record the final state: A at its first site, B at its new site.
+        // Record the state that the hosts must have at the end: A is at its first site, and B at its new site.
         let before = [HostState::of(&lab.a)?, HostState::of(&lab.b)?];
         sites::leave(&lab.b, &B_SECOND)?;
         let captures = [ROUTER_A, ROUTER_B]
@@ -156,13 +156,14 @@ impl Migration {
         self.attach(&self.lab.a, &[])?;
         self.rewrite
             .run(&self.lab.b, &["peer", "set", "srva", "--public", &to.public.to_string()])?;
-        // B's file has the same address, for its next attach.
+        // Check that B's file has the same address, so that B's next attach changes nothing.
         let diff = self.json(&self.lab.b, &["diff", "--json", "--config", &self.config()])?;
         ensure!(diff["same"] == true, "B's file is not what runs: {diff}");
         self.wait_healed()
     }
 
-    /// Moves A to a new address, and keeps the old address until B knows the new one. A starts with a trial.
+    /// Moves A to a new address, and keeps the old address until B knows the new address. A puts the new file on trial,
+    /// rolls it back, and puts it on trial again; after B's attach, A confirms it.
     pub fn renumber_a(&self, from: &Site, to: &Site) -> Result<()> {
         let (a, b) = (&self.lab.a, &self.lab.b);
         let before = self.connections()?;
@@ -227,7 +228,8 @@ impl Migration {
         self.require_healed()
     }
 
-    /// Ends the client, and compares its records with the bricks and the mount.
+    /// Ends the client, compares its records with the bricks and the mount, and checks that the hosts have the state
+    /// that `begin` recorded.
     pub fn end(&mut self) -> Result<()> {
         let records = self.client.stop()?;
         self.wait_healed()?;
@@ -289,7 +291,7 @@ impl Migration {
         Ok(())
     }
 
-    /// Pings an address on the cable. Returns `Some` once the host has found the address there.
+    /// Pings an address on the cable. Returns `Some` once the host has resolved the address there.
     fn on_the_cable(&self, host: &Namespace, address: &str) -> Result<Option<()>> {
         // Ignore the result: the answer may arrive on another interface, where the ping misses it.
         let _ = host.run(&["ping", "-c", "1", "-W", "1", "-I", CABLE_INTERFACE, address]);

@@ -18,7 +18,8 @@ use testkit::lab::FourHosts;
 
 use crate::scene::{ON_THE_FIRST, ON_THE_SECOND, Scene, Stage};
 
-/// The private addresses are on neither network, so packets over the first network are rewritten, too.
+/// The networks in the file for two attached interfaces. The private addresses are on neither network, so packets over
+/// the first network are rewritten, too.
 const BOTH_ATTACHED: &str = "\
 [[network]]
 name      = \"ethernet\"

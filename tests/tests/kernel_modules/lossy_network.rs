@@ -24,7 +24,8 @@ fn lost(namespace: &Namespace, interface: &str) -> Result<u64> {
 #[test]
 #[ignore = "takes the module sch_netem: cargo xtask vm"]
 fn bulk_tcp_arrives_whole_through_loss_and_reordering() -> Result<()> {
-    // Send many small packets: segmentation offload leaves few large ones, and netem might reorder none of them.
+    // Send many small packets: with segmentation offload, netem would see only a few large packets, and might reorder
+    // none of them.
     let options = LabOptions { segmentation_offload: false, ..LabOptions::default() };
     let hosts = TwoHosts::new(options)?;
     let lab = &hosts.lab;

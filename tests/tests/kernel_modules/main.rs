@@ -1,6 +1,6 @@
-//! Contains scenarios for modules that a host's kernel may lack: 802.1Q interfaces, networks that lose and reorder
-//! packets, and refused kinds of interfaces. `cargo xtask vm` runs the scenarios on kernels that have the modules.
-//! Elsewhere the tests run only with `--ignored`.
+//! Contains scenarios that need modules which a host's kernel may lack: VLAN interfaces, a network that loses and
+//! reorders packets, SCTP, tunnels, and kinds of interfaces that attach refuses. `cargo xtask vm` runs the scenarios on
+//! kernels that have the modules. Elsewhere the tests run only with `--ignored`.
 
 mod lossy_network;
 mod refused;

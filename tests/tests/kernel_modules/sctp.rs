@@ -1,6 +1,6 @@
 //! Tests SCTP. SCTP lists an endpoint's addresses in its first packets (RFC 9260, section 3.3.2.1), and rewrite does
 //! not change this list. An endpoint that is bound to the private address alone lists no address; an unbound endpoint
-//! lists the public address, too.
+//! lists its addresses, including the public address.
 
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

@@ -1,6 +1,6 @@
-//! Tests tunnels between attached hosts. If a tunnel between public addresses checks the outer addresses, it drops
-//! packets until its own host has sent a packet: before that, packets arrive with private outer addresses. WireGuard
-//! accepts packets with private outer addresses, and answers to the private address.
+//! Tests tunnels between attached hosts. A tunnel between public addresses gets packets with private outer addresses
+//! until its own host has sent a packet through the tunnel. Kinds that check the outer addresses drop these packets.
+//! WireGuard accepts them, and answers to the private address.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -32,7 +32,7 @@ fn dig(host: &Namespace, [local, remote]: [Ipv4Addr; 2], number: usize) -> Resul
         let prefix = if inner.contains(':') {
             "64 nodad"
         } else {
-            // Keep out all packets but the test's own.
+            // Disable IPv6, so that the interface carries only the test's packets.
             host.sysctl(&format!("net.ipv6.conf.{name}.disable_ipv6"), "1")?;
             "24"
         };
@@ -74,7 +74,8 @@ fn answers(from: &Namespace, to: IpAddr) -> Result<bool> {
     Ok(ping(from, to, 2, 56)?.returned == 2)
 }
 
-/// The inner addresses of A and B in each tunnel.
+/// The kinds of tunnels, each with the addresses of A and B for a ping through the tunnel: the inner addresses, or for
+/// ESP the tunnel's end points.
 fn ways(a_end: Ipv4Addr, b_end: Ipv4Addr) -> Result<Vec<(&'static str, [IpAddr; 2])>> {
     let mut ways = vec![("esp", [a_end.into(), b_end.into()])];
     for (kind, [a, b]) in KINDS {

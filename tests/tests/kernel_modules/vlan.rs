@@ -16,7 +16,8 @@ const MEGABYTE: u64 = 1 << 20;
 const VLAN: &str = "eth0.100";
 const ROUTER_VLAN: &str = "eth-a.100";
 
-/// The place of the tag in A's frames. With offload, the frame has no tag yet when the programs see it.
+/// The place of the VLAN tag when A's egress program sees a frame: the skb's metadata (`vlan_tci`) with offload, or the
+/// frame itself without offload.
 #[derive(Clone, Copy)]
 enum Tag {
     Offloaded,
@@ -56,7 +57,7 @@ fn add_route(host: &Namespace, to: &str, src: Option<&str>) -> Result<()> {
     Ok(())
 }
 
-/// Requires that everything arrives, and that the other side of the router sees only public addresses.
+/// Requires that everything arrives, and that the packets between the router and B have only public addresses.
 fn all_arrives(hosts: &TwoHosts) -> Result<()> {
     hosts.talk(MEGABYTE)?;
     let capture = Capture::start_headers(&hosts.lab.router, ROUTER_B, "")?;
@@ -90,8 +91,8 @@ fn the_interface_below_a_vlan_is_attached_and_the_tag_is_in_the_frame() -> Resul
     the_interface_below_is_attached(Tag::InTheFrame, "100")
 }
 
-/// Attaches the interface below the VLAN, which has no address and no route: the operator states the member with
-/// `--self`, and adds the address and the route.
+/// Attaches the interface below the VLAN. That interface has no address and no route: `--self` states the member, and
+/// the test, like an operator, adds the private address and the route.
 fn the_interface_below_is_attached(tag: Tag, vlan: &str) -> Result<()> {
     let hosts = uplink_in_a_vlan(tag)?;
     let a = &hosts.lab.a;

@@ -144,8 +144,7 @@ impl Host {
         !self.pending.is_empty()
     }
 
-    /// Makes the loader's next change. After the last change, also makes the changes that the programs have left to the
-    /// loader.
+    /// Makes the loader's next change. After the last change, also calls [`Self::note_shown`].
     pub fn step(&mut self) {
         if let Some(change) = self.pending.pop() {
             self.make(change);
@@ -155,7 +154,8 @@ impl Host {
         }
     }
 
-    /// Sets an expiry on the former addresses that peers no longer need, as the peers have shown.
+    /// Makes the changes for the peers that have shown their current addresses: see [`shown`]. Former addresses that
+    /// such a peer no longer needs get an expiry.
     pub fn note_shown(&mut self) {
         for change in shown(&self.peers, NOW, DRAIN) {
             self.make(change);
@@ -174,7 +174,7 @@ impl Host {
         self.peers.retain(|_, peer| peer.role != ROLE_FORMER || peer.expires_at == 0);
     }
 
-    /// Takes all addresses except the file's from the interface, and lets the loader follow.
+    /// Removes all addresses except the file's from the interface, and makes all changes that the loader then plans.
     pub fn lose_previous_underlays(&mut self, file: &[u8]) {
         self.held = vec![file[self.own]];
         self.follow(&membership(file, self.own), None);
@@ -183,8 +183,8 @@ impl Host {
         }
     }
 
-    /// The notices of this host, each with its pair of addresses and its mark: to awaited peers, and
-    /// to peers that may be waiting for this host.
+    /// The notices of this host, each with its pair of addresses and its mark: a question to each awaited peer, and an
+    /// announcement to every other peer, which may await this host.
     pub fn notices(&self) -> Vec<([Octets; 2], Mark)> {
         let tables = PeerTables { v4: self.peers.clone(), ..PeerTables::default() };
         let octets =
@@ -280,8 +280,8 @@ struct HostTables<'a> {
     peers: BTreeMap<Octets, Box<Place>>,
     local: &'a LocalTables,
     has_moved: bool,
-    /// The new private entry of an awaited peer that sent a notice, and true if the peer sends between the entry's
-    /// addresses.
+    /// The new private entry of an awaited peer that has sent a notice; and true if the peer itself already sends
+    /// between this entry's addresses.
     shown: RefCell<Option<(Peer<Octets>, bool)>>,
 }
 

@@ -1,10 +1,10 @@
 //! Searches all states of hosts that move. In every order of files, packets and notices, every packet reaches the right
 //! host.
 //!
-//! The programs' decisions run over the loader's plans. The search assumes that a notice arrives or
-//! is lost while its sender still follows the same file, and that a packet arrives within the drain.
-//! At most one packet is in flight, since packets change nothing. At most four notices are in flight
-//! between two hosts, and at most two between three.
+//! The programs' decisions run over the loader's plans. The search assumes that a notice arrives or is lost while its
+//! sender still follows the same file, and that a packet arrives within the drain. At most one data packet is in
+//! flight, since data packets change no host's state. At most four notices are in flight in a search with two hosts,
+//! and at most two in a search with three hosts.
 
 mod host;
 mod packet;

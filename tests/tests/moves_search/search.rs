@@ -35,7 +35,7 @@ pub struct Scenario {
 pub struct Found {
     /// The number of reachable states.
     pub states: u64,
-    /// Descriptions of the faults in some reachable states.
+    /// Descriptions of the violations that the search found. The search stops once it has more than ten.
     pub bad: Vec<String>,
 }
 
@@ -64,7 +64,8 @@ struct Data {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct State {
     hosts: Vec<Id>,
-    /// The notices in flight, sorted. Each host has at most one notice to each address.
+    /// The notices in flight, sorted. For each host and each destination of its requests, at most one: a request, or
+    /// the answer to it.
     notices: Vec<Notice>,
     data: Option<Data>,
 }
@@ -80,7 +81,7 @@ struct Search<'a> {
     queue: VecDeque<State>,
     /// The results so far, by the host's state, the direction and the packet.
     transitions: HashMap<(Id, Leaves, Vec<u8>), Transition>,
-    /// The hosts' states, and true if the hosts come to rest from these states when no notice is lost.
+    /// For each combination of host states: true if the hosts converge ([`Host::is_at_rest`]) when no notice is lost.
     rests: HashMap<Vec<Id>, bool>,
     bad: Vec<String>,
 }
@@ -197,8 +198,9 @@ impl Search<'_> {
         }
     }
 
-    /// Visits the states in which a file has reached a host, or a loader has made its next change. A new file ends the
-    /// host's notices in flight: no notice outlasts its sender's file.
+    /// Visits the states in which a file has reached a host, or a loader has made its next change. When a host gets a
+    /// new file, the model discards the host's requests in flight and the answers to them: it assumes that both arrive,
+    /// or get lost, before the host's next file.
     fn files_arrive(&mut self, state: &State) {
         let (fault, steps) = (self.scenario.fault, self.scenario.steps);
         for index in 0..state.hosts.len() {
@@ -255,8 +257,9 @@ impl Search<'_> {
         }
     }
 
-    /// True if a notice can have an effect: the notice has the mark [`Mark::Asked`], or some host waits for the notice.
-    /// The caller ensures that the sender's loader has no more changes to make.
+    /// True if a notice can have an effect: the notice has the mark [`Mark::Asked`], or a host awaits the notice's
+    /// sender, and so has a notice with that mark in the opposite direction. The caller ensures that the sender's
+    /// loader has no more changes to make.
     fn matters(&self, state: &State, [from, to]: [Octets; 2], mark: Mark) -> bool {
         let waits = |id: &Id| {
             let notices = self.host(*id).notices();
@@ -319,8 +322,9 @@ impl Search<'_> {
         }
     }
 
-    /// Visits the states in which the drain has ended on one host, or a loader has set expiries. Once all hosts are at
-    /// rest, the operator removes former addresses.
+    /// Visits the states in which one host's former peer addresses have expired, or its loader has set their expiry.
+    /// Once all hosts are at rest on the last file and no notice is in flight, the operator may remove a host's
+    /// previous underlay addresses from its interface.
     fn time_goes(&mut self, state: &State) {
         for index in 0..state.hosts.len() {
             let host = self.host(state.hosts[index]);
@@ -344,7 +348,7 @@ impl Search<'_> {
         }
     }
 
-    /// Checks that hosts on the last file come to rest once no notice is lost.
+    /// Checks that hosts on the last file converge ([`Host::is_at_rest`]) if no further notice is lost.
     fn check_rest(&mut self, state: &State) {
         let last = self.scenario.files.len() - 1;
         let is_last = |id: &Id| self.host(*id).file == last && !self.host(*id).is_changing();

@@ -98,8 +98,8 @@ pub struct Peer {
     /// True if the peer may not know this host's current underlay address. A peer with one address has `awaited`
     /// instead, unless this host is a gateway.
     pub is_unaware: bool,
-    /// The addresses for packets to an awaited peer, until the peer shows that it holds its public address and this
-    /// host's current underlay address.
+    /// The addresses for packets to an awaited peer, until a notice from the peer shows that it considers its public
+    /// address and this host's underlay address current.
     pub awaited: Option<Pair>,
     /// True if packets from the peer's private address may pass.
     pub is_direct: bool,
@@ -153,7 +153,7 @@ pub struct Entry<'a> {
     pub peer: &'a Peer,
     /// The role of the range.
     pub role: Role,
-    /// The range, and the key of the entry's marks.
+    /// The range, which is also the key of the entry's marks.
     pub range: Range,
 }
 
@@ -196,7 +196,8 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// The private addresses that no packet from outside may have. A gateway looks up its own addresses in maps.
+    /// The private addresses that no packet from outside may have. Empty on a gateway: its programs look up its own
+    /// addresses in maps.
     pub fn guarded(&self) -> impl Iterator<Item = IpAddr> {
         let own = self.local.iter().filter(|own| !self.is_gateway && own.private != own.underlay);
         own.map(|own| own.private.first)
@@ -261,7 +262,8 @@ impl Cluster {
         peer.awaited.unwrap_or_else(|| self.current_pair(peer))
     }
 
-    /// The addresses between which packets to the single `peer` go once the peer has shown that it holds them.
+    /// The addresses between which packets to the single `peer` go once the peer has shown that it considers them
+    /// current.
     pub fn current_pair(&self, peer: &Peer) -> Pair {
         let public = peer.public.first;
         let is_family = |own: &&Own| own.private.first.is_ipv4() == public.is_ipv4();

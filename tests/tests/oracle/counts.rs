@@ -1,4 +1,4 @@
-//! Defines the counters and each counter's place, and adds frames to them.
+//! Names the programs' counters, and adds frames to their counts.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use tunnel_common::outcome::{Direction, Reason};
 
 use crate::model::Fate;
 
-/// A counter's place.
+/// One counter of one direction: a peer's counter, or a reason's counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counter {
     /// Rewritten packets of the peer in this slot.

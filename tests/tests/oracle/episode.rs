@@ -43,8 +43,8 @@ pub enum Fault {
     Block(u64, Difference),
 }
 
-/// The longest duration of an episode whose difference counts at once. A slower episode runs again: the programs may
-/// have forgotten the entries with the shortest lifetime, half a minute.
+/// If an episode takes longer than this and finds a difference, it runs again: the programs may have forgotten the
+/// entries with the shortest lifetime, half a minute.
 const LONGEST: Duration = Duration::from_secs(20);
 
 /// Runs an episode up to the first difference. Where counters or memory differ, the episode is run

@@ -1,7 +1,7 @@
 //! Compares the programs with a model of the packet table, on random packets. Needs root.
 //!
-//! The test compares verdict, frame, counters and memory. A rewritten frame must come back unchanged
-//! from the programs of the other side.
+//! The test compares verdict, frame, counters and memory. A rewritten frame then goes through the programs at the other
+//! end of the wire, which must restore the original frame. The exceptions are in `round_trip`.
 //!
 //! - `ORACLE_PACKETS`: the number of frames for each program; 30,000 if unset.
 //! - `ORACLE_SEED`: the seed of an earlier run. Every run prints its seed.
@@ -37,7 +37,7 @@ use tally::{NOT_OURS, NOTICE_MARKED, REWRITTEN, REWRITTEN_WITH_QUOTE, Tally};
 /// Frames for each program in an ordinary run.
 const PACKETS: u64 = 30_000;
 
-/// The number of frames for each program that suffices for every outcome in each program, unless there is a fault.
+/// With this number of frames for each program, every outcome occurs in each program, unless there is a fault.
 const LONG: u64 = 300_000;
 
 #[test]
@@ -50,7 +50,8 @@ fn programs_and_model_agree() {
     let mut faults = String::new();
     let clusters = clusters::all();
     let mut loaded = Loaded::default();
-    // XDP runs only on Ethernet.
+    // Divide by the number of clusters on Ethernet: only these clusters run the XDP program, which must get `packets`
+    // frames, too.
     let with_xdp = clusters.iter().filter(|cluster| cluster.link == Link::Ethernet).count();
     for cluster in &clusters {
         let share_of_packets = packets.div_ceil(with_xdp as u64);

@@ -121,7 +121,7 @@ impl Programs {
     }
 }
 
-/// Loaded programs of many hosts, for reuse: loading takes longer than some thousand frames.
+/// Loaded programs of many hosts, for reuse: loading takes longer than a few thousand frames.
 #[derive(Default)]
 pub struct Loaded(Vec<Programs>);
 

@@ -53,7 +53,8 @@ pub fn back(
 ) -> Result<Option<Difference>> {
     let is_odd = step.packet.bytes.len() % 2 == 1;
     let program = match step.program {
-        // Half of the frames go to each ingress program, but XDP has no segments.
+        // Frames of odd length, about half of the frames, go to the XDP program. Frames with segments go to tc, because
+        // XDP has no segments.
         Program::Egress if is_odd && step.way.segments == 0 && programs.has_xdp() => Program::Xdp,
         Program::Egress => Program::Ingress,
         Program::Ingress | Program::Xdp => Program::Egress,
@@ -79,11 +80,11 @@ pub fn back(
 /// - from or to a socket that is bound to the underlay address: on the wire, its packets look like
 ///   packets of the private address;
 /// - for a member of this host with one address in both roles, which no peer can have;
-/// - from a peer's former address, since packets to it go to the new address; likewise to this
+/// - from a peer's former address, since packets to the peer go to its new address; likewise to this
 ///   host's former address, and to the former address of an awaited peer;
 /// - for a ping that equals a move notice except for its addresses: the other side takes it for a notice;
 /// - for a datagram whose whole checksum looks like a partial one with the other addresses;
-/// - for errors from a router, which has only one address;
+/// - for errors from a router, which has no private address;
 /// - for an error about a packet that did not travel in the opposite direction between the error's
 ///   addresses, and for errors about a packet on the bypass list.
 pub fn exists(cluster: &Cluster, step: &Step, prediction: &Prediction) -> bool {

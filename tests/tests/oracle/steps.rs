@@ -177,7 +177,7 @@ fn pool<A: Copy>(
     Pool { local, peers, routers, strangers }
 }
 
-/// A random offset in `range`, as an address. Often, a nested range contains the offset, too.
+/// A random offset in `range`, as an address. Often, a nested range contains the address at this offset, too.
 fn place(random: &mut SplitMix, range: Range) -> IpAddr {
     let last = match random.below(3) {
         0 => random.bits16(),

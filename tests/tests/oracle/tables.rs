@@ -70,7 +70,7 @@ const V6: Names = Names {
     flows: maps::FLOWS_V6,
 };
 
-/// Replaces the maps' content by `cluster`. The programs' memory is empty afterwards.
+/// Replaces the content of the maps with `cluster`. The programs' memory is empty afterwards.
 pub fn fill(ebpf: &mut Ebpf, cluster: &Cluster) -> Result<()> {
     fill_family::<4>(ebpf, V4, cluster)?;
     fill_family::<16>(ebpf, V6, cluster)?;
@@ -192,7 +192,7 @@ fn value<const N: usize>(cluster: &Cluster, entry: &Entry) -> Result<PeerValue<[
     })
 }
 
-/// The words that tie a peer's single addresses to each other. Only IPv6 has such a tie.
+/// The value of the field `tie`: see [`peers::tie`] for IPv6; always 0 for IPv4.
 fn tie<const N: usize>(private: [u8; N], public: [u8; N]) -> [u8; N] {
     match (private.as_slice().try_into(), public.as_slice().try_into()) {
         (Ok(private), Ok(public)) => peers::tie(private, public)[..].try_into().expect("16 bytes"),
@@ -229,7 +229,8 @@ where
         let Some(address) = octets::<N>(entry.range.first) else { continue };
         let peer = match entry.range.is_single() {
             true => peers.get(&PeerKey { address }, 0)?,
-            // A lookup finds no prefix that is longer than the key's own.
+            // The longest match for this key is the entry itself: a lookup finds no prefix that is longer than the
+            // key's own.
             false => prefixes.get(&prefix_key(entry.range)?, 0)?,
         };
         let marks = Marks {

@@ -7,7 +7,7 @@ use tunnel_user::plan::attach_point::Program;
 
 use crate::model::{Fate, Prediction};
 
-/// The names of fates without a reason.
+/// The name of a fate without a reason, as are the three names below.
 pub const NOT_OURS: &str = "not-ours";
 pub const NOTICE_MARKED: &str = "notice-marked";
 pub const REWRITTEN: &str = "rewritten";

@@ -265,7 +265,7 @@ fn errors<P: Packet>() -> Vec<Row> {
     let mut rows = Vec::new();
     for (what, packet) in [("there", udp::<P>(OTHER, LISTED)), ("here", udp(LISTED, OTHER))] {
         let about = unreachable::<P>("", packet, 8);
-        // At ingress, the quoted packet left this host unchanged.
+        // The quoted packet left this host unchanged, so the arriving error stays unchanged, too.
         rows.extend(errors_that_arrive(&format!("about a listed port {what}"), &about));
         let what = format!("an error about a listed port {what}");
         rows.push(

@@ -1,4 +1,5 @@
-//! Tests ICMP errors about rewritten packets: the quote gets the addresses that the other side knows.
+//! Tests ICMP errors about rewritten packets: the programs also rewrite the addresses in the quote, so that the
+//! receiver recognises its own packet.
 
 use testkit::packet::{
     Dccp, Frame, IcmpError, Icmpv6, Ipv4, Ipv6, Sctp, Tcp, Transport, Udp, UdpChecksum, UdpLite,
@@ -29,7 +30,7 @@ pub struct Shape<P> {
     pub trailer: Vec<u8>,
 }
 
-/// An unremarkable packet with an error.
+/// An error that quotes the headers of `quoted` and `kept` bytes after them. It has no extension and no trailer.
 pub fn shape<P: Packet>(
     what: impl Into<String>,
     error: impl Into<Transport>,
@@ -47,7 +48,7 @@ pub fn shape<P: Packet>(
     }
 }
 
-/// An unremarkable packet with "port unreachable".
+/// The error "port unreachable" about `quoted`: see [`shape`].
 pub fn unreachable<P: Packet>(what: impl Into<String>, quoted: P, kept: usize) -> Shape<P> {
     shape(what, P::port_unreachable(vec![]), quoted, kept)
 }

@@ -1,4 +1,5 @@
-//! Tests quoted UDP checksums that read 0xffff on one side, and quoted TCP and ICMPv6 checksums that read 0.
+//! Tests quoted checksums that compute to 0 before or after the rewrite: a UDP checksum is then 0xffff, and a TCP
+//! checksum is 0.
 
 use testkit::packet::{Ipv4, Ipv6, Tcp, Udp};
 

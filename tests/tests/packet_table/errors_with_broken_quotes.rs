@@ -61,8 +61,8 @@ fn refused_extension_headers() -> Vec<Row> {
     rows
 }
 
-/// Errors that quote the first `kept` bytes of a packet. Each error also comes with further bytes after it in the
-/// frame.
+/// Rows for errors that quote the first `kept` bytes of a packet. A second row for each direction has the rest of that
+/// packet after the error, in the same frame.
 fn left_alone<P: Packet>(what: &str, quoted: &P, kept: usize, reason: Reason) -> Vec<Row> {
     let cut = |quoted: P| -> P {
         let mut bytes = quoted.to_bytes();

@@ -1,4 +1,5 @@
-//! Tests ICMP errors between two hosts of the cluster about packets that did not go between these hosts.
+//! Tests ICMP errors between two hosts of the cluster. The quote is not a packet that the error's receiver sent to the
+//! error's sender.
 
 use testkit::packet::{Ipv4, Ipv6, Udp};
 use tunnel_common::outcome::Direction;

@@ -14,7 +14,7 @@ use crate::family::{packet, payload, raw};
 use crate::hosts::{ROUTER, SRVA, STRANGER};
 use crate::row::{Row, left_alone_both_ways, rewritten_both_ways};
 
-/// The number of extension headers that the programs skip.
+/// The maximum number of extension headers that the programs skip.
 const LIMIT: usize = 8;
 
 /// The rows.

@@ -105,7 +105,8 @@ pub trait Packet: Clone + 'static {
     fn port_unreachable(quote: Vec<u8>) -> Transport;
     /// The error "fragmentation needed" (IPv4) or "packet too big" (IPv6), with this MTU.
     fn too_big(mtu: u16, quote: Vec<u8>) -> Transport;
-    /// "Time exceeded" with a quote of 128 bytes, and extensions after the quote (RFC 4884).
+    /// "Time exceeded" with a length field that states a quote of 128 bytes: the bytes after them are extensions (RFC
+    /// 4884).
     fn extended_error(quote: Vec<u8>) -> Transport;
 }
 

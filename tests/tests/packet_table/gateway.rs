@@ -1,5 +1,5 @@
-//! Tests a host that is several members, or a network of members, and stands in front of the hosts that hold the
-//! private addresses.
+//! Tests a gateway: a host that acts for several members, or for a network of members. The hosts behind the gateway
+//! hold the private addresses.
 
 use testkit::packet::{Ipv4, Ipv6, Tcp, Udp};
 use tunnel_common::outcome::{Direction, Reason};
@@ -19,13 +19,13 @@ const NETWORK: Member = Member::new(
     Dual::new([198, 51, 101, 0], [0x2001, 0xdb8, 0x51, 0x101, 0, 0, 0, 0]),
 )
 .bits(24, 64);
-/// A single host of the gateway within that network, with a public address elsewhere.
+/// A single host behind the gateway, within that network, with a public address elsewhere.
 const WITHIN: Member = Member::new(
     "within",
     Dual::new([10, 9, 0, 80], [0xfd00, 9, 0, 0, 0, 0, 0, 80]),
     Dual::new([198, 51, 100, 80], [0x2001, 0xdb8, 0x51, 0x100, 0, 0, 0, 80]),
 );
-/// A network on the other side.
+/// A network that is the gateway's peer.
 const REMOTE: Member = Member::new(
     "remote",
     Dual::new([10, 8, 0, 0], [0xfd00, 8, 0, 0, 0, 0, 0, 0]),
@@ -73,7 +73,7 @@ fn in_family<P: Packet>() -> Vec<Row> {
     rows
 }
 
-/// The members that this host is, and hosts within them, each with a name.
+/// The members for which the gateway acts, and addresses within its network, each with a description.
 fn own() -> [(&'static str, Member); 6] {
     [
         ("the first self", SRVA),

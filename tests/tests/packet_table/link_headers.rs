@@ -16,8 +16,8 @@ const AT_SRVA_ON_INFINIBAND: Host =
     Host { settings: Settings { link_header_len: INFINIBAND_HEADER_LEN, ..ETHERNET }, ..AT_SRVA };
 const AT_SRVB_ON_INFINIBAND: Host = Host { settings: AT_SRVA_ON_INFINIBAND.settings, ..AT_SRVB };
 
-/// Addresses that contain an EtherType. A test run reads the protocol at Ethernet's offset: without
-/// a link header, that is the first half of the IPv4 source address, and the third group of the IPv6
+/// Addresses that contain an EtherType. BPF_PROG_TEST_RUN reads the protocol at offset 12, as in an Ethernet frame.
+/// Without a link header, offset 12 holds the first half of the IPv4 source address, or the third group of the IPv6
 /// source address.
 const BARE_A: Member = Member::new(
     "bare-a",
@@ -83,7 +83,8 @@ const fn tagged(host: Host) -> Host {
     Host { settings: Settings { vlan: VLAN_ANY, ..host.settings }, ..host }
 }
 
-/// A tagged frame at a host that handles no tags. The frame's packet belongs to a different network.
+/// Tagged frames at a host that handles no tags. Their packets belong to a different network, so the programs leave
+/// them alone.
 fn of_another_network<P: Packet>(what: &str, framed: impl Fn(Frame) -> Frame) -> Vec<Row> {
     let tcp: P = packet(Tcp::new(payload(33)));
     [
@@ -97,7 +98,7 @@ fn of_another_network<P: Packet>(what: &str, framed: impl Fn(Frame) -> Frame) ->
     .into()
 }
 
-/// A host that handles one VLAN rewrites only frames with that VLAN's tag.
+/// A host that handles one VLAN rewrites only frames that have that VLAN's tag and no other tag.
 fn of_one_vlan<P: Packet>() -> Vec<Row> {
     let of_100 = |host: Host| Host {
         settings: Settings { vlan: VLAN_ONE, vlan_id: 100, ..ETHERNET },
@@ -196,7 +197,7 @@ fn over<P: Packet>(
     rows
 }
 
-/// Frames with three tags, one more than any network uses.
+/// Frames with three tags, one more than any network uses: the programs leave them alone.
 fn three_tags<P: Packet>() -> [Row; 2] {
     let tcp: P = packet(Tcp::new(payload(33)));
     let framed = |packet: P| {

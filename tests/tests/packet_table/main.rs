@@ -1,11 +1,12 @@
 //! Runs the programs on single packets through BPF_PROG_TEST_RUN. Each row of the table is {what, direction, packet in,
 //! verdict, packet out, counters}. Needs root.
 //!
-//! Packets in and packets out are built from their fields, with every checksum computed over all
-//! covered bytes, independently of the programs' updates. Every rewritten packet then goes through
-//! the other host's program, which must restore the original packet.
+//! Packets in and packets out are built from their fields, with every checksum computed over all covered bytes,
+//! independently of the programs' updates. Most rewritten packets then go through the other host's program, which must
+//! restore the original packet.
 //!
-//! A row with an arriving packet runs at tc and, if the kernel accepts the XDP program, at XDP.
+//! A row with an arriving packet runs at tc and, if the kernel accepts the XDP program, at XDP, unless the row names
+//! one of the two.
 
 mod addresses;
 mod bypass;
@@ -42,7 +43,7 @@ use harness::check;
 use row::{Ingress, Row};
 use tunnel_common::outcome::Direction;
 
-/// One test for each topic, and the list of them.
+/// Defines one test for each topic, and `table`, which returns the rows of all topics.
 macro_rules! topics {
     ($($test:ident: $topic:ident;)+) => {
         $(

@@ -17,7 +17,7 @@ const WIDE: Member = Member::new(
     Dual::new([100, 64, 0, 0], [0x2001, 0xdb9, 0, 0, 0, 0, 0, 0]),
 )
 .bits(16, 32);
-/// A prefix within the wide prefix on both sides: 10.20.5.0/24 and fd00:20:5::/48.
+/// A prefix within the wide prefix, in private and in public addresses: 10.20.5.0/24 and fd00:20:5::/48.
 const INNER: Member = Member::new(
     "inner",
     Dual::new([10, 20, 5, 0], [0xfd00, 0x20, 5, 0, 0, 0, 0, 0]),
@@ -142,20 +142,21 @@ fn translated<P: Packet>() -> Vec<Row> {
 /// An address whose counterpart belongs to another member: a reply would reach that member.
 fn shadowed<P: Packet>() -> Vec<Row> {
     let tcp = tcp::<P>();
-    // `seventh` has a public address in `inner`'s range. The private address of `seventh` belongs to `single`.
     let host = |bytes: (u128, u128)| match P::HEADER_LEN {
         20 => bytes.0,
         _ => bytes.1,
     };
+    // `seventh` has a public address in `inner`'s range. The private address of `seventh` belongs to `single`.
     let seventh = INNER.host(7);
-    // `private_of_inner` is in wide's private range, and its public address is in inner's public range.
+    // `private_of_inner` is a host of `wide`, but its private and its public address are both in `inner`'s ranges.
     let crossed = Member { public: WIDE.public, ..WIDE };
     let in_inner = host((0x0509, 5 << 80 | 9));
     let private_of_inner = crossed.host(in_inner);
     let mut rows = vec![
         inward("from a public address whose private one is a single peer's", &tcp, seventh)
             .left_alone_as(Reason::Shadowed),
-        // Both ranges overlap in the same way, so the longer prefix wins on both sides.
+        // `inner` has the same place in the private and in the public range of `wide`, so the longer prefix wins for
+        // both.
         out("to a prefix within a prefix, alike on both sides", &tcp, private_of_inner)
             .rewritten(&public(&tcp, SRVA, private_of_inner).to_frame(), 1),
     ];
@@ -168,7 +169,7 @@ fn shadowed<P: Packet>() -> Vec<Row> {
     rows
 }
 
-/// Two prefixes. One contains the other on one side only.
+/// Two prefixes: the public range of one contains the other's public range, but their private ranges do not overlap.
 fn crossing<P: Packet>() -> Vec<Row> {
     const OUTER: Member = Member::new(
         "outer",

@@ -52,9 +52,9 @@ pub struct Passage {
     pub family: Option<Family>,
     /// The input frame.
     pub packet: Vec<u8>,
-    /// The number of packets on the wire that the frame stands for.
+    /// The number of packets on the wire that the frame stands for; 0 for a frame without GSO or GRO.
     pub segments: u32,
-    /// `gso_size` of a packet with uncounted `gso_segs`.
+    /// The `gso_size` of a GSO or GRO packet whose `gso_segs` is 0, because the kernel has not counted the segments.
     pub uncounted: Option<u32>,
     /// The expected verdict.
     pub verdict: Verdict,
@@ -88,7 +88,7 @@ pub struct Row {
     pub before: Vec<Before>,
     /// The packet's passage through the host.
     pub there: Passage,
-    /// The packet's passage back at the other end, if the row has one.
+    /// The rewritten packet's passage through the other host, which restores the packet; `None` if the row ends before.
     pub back: Option<Passage>,
 }
 
@@ -138,7 +138,7 @@ impl Row {
         }
     }
 
-    /// Replaces srva by `host`.
+    /// Runs the row at `host` instead of srva.
     pub fn at(mut self, host: Host) -> Self {
         if host.settings.link_header_len != ETHERNET_HEADER_LEN {
             self = self.at_tc_only();
@@ -185,8 +185,7 @@ impl Row {
         self.at_tc_only()
     }
 
-    /// Makes the packet stand for `segments` packets with `len` bytes of payload each, and leaves its `gso_segs`
-    /// uncounted.
+    /// Makes the packet stand for `segments` packets with `len` bytes of payload each, and sets its `gso_segs` to 0.
     pub fn uncounted_segments(mut self, segments: u32, len: u32) -> Self {
         self.there.uncounted = Some(len);
         if let Some(back) = &mut self.back {
@@ -220,14 +219,14 @@ impl Row {
         self
     }
 
-    /// Expects that the other program restores the packet at `host`, the other end.
+    /// Expects that the program of `host` for the opposite direction restores the packet.
     pub fn and_back_at(self, host: Host) -> Self {
         let wire = self.there.expected.clone();
         self.and_back_from(host, wire)
     }
 
-    /// Expects that the other program restores the packet at `host` from `wire`, the packet's form after a change on
-    /// the way.
+    /// Expects that the program of `host` for the opposite direction restores the packet from `wire`, the packet's form
+    /// after a change on the way.
     pub fn and_back_from(mut self, host: Host, wire: Vec<u8>) -> Self {
         self.back = Some(Passage {
             host,

@@ -23,7 +23,7 @@ use writer::Writer;
 /// The number of runs of each program in an ordinary test.
 const RUNS: u64 = 200_000;
 
-/// The outcome of the packets.
+/// The number of packets by outcome.
 #[derive(Debug, Default)]
 struct Tally {
     /// The number of packets that were rewritten to b's other address.
@@ -32,7 +32,7 @@ struct Tally {
     /// only.
     contended: u64,
     left_alone: u64,
-    /// The number of packets with any other address.
+    /// The number of packets with any other content, for example another peer's address.
     misled: u64,
 }
 

@@ -20,7 +20,7 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread, with all entries in place.
+    /// Writes the entries of b and c, and starts the thread.
     pub fn start(host: &Host, family: Family) -> Result<Self> {
         match family {
             Family::V4 => Self::with(host.peers(family)?, host.filter()?, [B, C, D].map(v4)),

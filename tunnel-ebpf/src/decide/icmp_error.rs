@@ -1,9 +1,9 @@
-//! Rewrites ICMP errors. The programs update the quoted packet so that the socket, or the other side, recognises the
-//! packet that it sent (RFC 5508, REQ-4 and REQ-5).
+//! Rewrites ICMP errors. The programs update the quoted packet so that its sender, a socket of this host or of the
+//! peer, recognises the packet (RFC 5508, REQ-4 and REQ-5).
 //!
 //! Two functions share the work: the first function finds the new addresses, and the second function writes them. Both
-//! functions read the headers: errors are rare, and data kept between functions takes stack, of which the programs have
-//! 512 bytes.
+//! functions read the headers from the packet. The second read costs little, because errors are rare, and it saves
+//! stack, of which the programs have 512 bytes.
 
 use tunnel_common::outcome::{Direction, Outcome, Reason};
 use tunnel_common::peers::{ROLE_FORMER, ROLE_PRIVATE};
@@ -76,7 +76,8 @@ fn decide_egress<F: Family, P: Packet, T: Tables<F::Address>>(
     if peer.role() != ROLE_PRIVATE {
         return without_quote;
     }
-    // The quoted packet went to the private address, or to the underlay address that a socket is bound to.
+    // Rewrite the quote only if the quoted packet went to an address of this host: to the private address, or to the
+    // underlay address that a socket is bound to.
     let Ok(to) = egress_source(tables, peer, destination) else { return without_quote };
     if bypass::applies_to_quoted(packet, quote.offset, &quote.ip, peer, peer.conditions(), tables) {
         return without_quote;
@@ -110,7 +111,8 @@ pub fn ingress<F: Family, P: Packet, T: Tables<F::Address>>(
     if icmp_message::<F, P>(packet, &ip) != Some(Message::Error) {
         return Step::Done(Outcome::NotOurs);
     }
-    // A router's address stays unchanged.
+    // Start from the error's own addresses, since a router's address stays unchanged. The code below replaces the
+    // others.
     new.wire = ip.addresses;
     let is_from_peer = match sender(tables, &ip, new) {
         Ok(is_from_peer) => is_from_peer,

@@ -69,8 +69,9 @@ fn notice<F: Family, P: Packet>(packet: &P, ip: &Ip<F::Address>) -> Option<Notic
     icmp::notice_mark(packet, ip.header_len, ip).map(|mark| Notice { is_request, mark })
 }
 
-/// Writes the answer's mark into a request, for the kernel to echo, and evaluates all other notices. Notices go between
-/// underlay and public addresses, and the programs do not count them.
+/// Handles a notice. A question gets the answer's mark, and this host's kernel echoes it. A question, an announcement
+/// or an answer [`Mark::Shown`] continues in [`shown`] if it comes from a single peer and goes between current
+/// addresses. The programs do not count notices, which go between underlay and public addresses.
 #[inline(always)]
 fn received<F: Family, P: PacketMut, T: Tables<F::Address>>(
     packet: &mut P,
@@ -90,7 +91,7 @@ fn received<F: Family, P: PacketMut, T: Tables<F::Address>>(
             packet.store_words(offset, &words).map_err(|_| Reason::WriteFailed)?;
             false
         }
-        // An announcement or an answer says that the peer sends between these addresses.
+        // An announcement, or the answer `Mark::Shown`, says that the peer sends between these addresses.
         (true, Mark::Announced) | (false, Mark::Shown) => true,
         _ => return Ok(Step::Done(Outcome::NotOurs)),
     };
@@ -102,8 +103,8 @@ fn received<F: Family, P: PacketMut, T: Tables<F::Address>>(
 }
 
 /// Continues with a notice whose sender has shown that it holds the notice's pair of addresses. This separate step
-/// saves stack. An answer tells the peer that this host sends between the pair: if this host does not, the step drops
-/// the notice.
+/// saves stack. The answer to a question tells the peer that this host sends between the pair: if this host can't note
+/// the pair, the step drops the notice, so that the kernel does not answer.
 #[inline(always)]
 pub fn shown<F: Family, P: Packet, T: Tables<F::Address>>(
     packet: &P,

@@ -242,8 +242,8 @@ fn on_conditions<F: Family, P: PacketMut, T: Tables<F::Address>>(
     if conditions.replies_native() {
         tables.set_replies_native(addresses.source, source, false);
     }
-    // Replies leave from the address that the peer sends to, current or former: a peer may go back to the former
-    // address. A host informs a single peer with a notice instead.
+    // On a gateway, and for a peer that is a prefix: replies leave from the address that the peer sends to, current or
+    // former, since a peer may go back to the former address. In all other cases, notices decide the source of replies.
     if tables.has_moved()
         && (tables.is_gateway() || peer.length() != F::Address::BITS)
         && let Some(is_current) = local_address::is_current(tables, peer, destination)

@@ -17,7 +17,8 @@ pub fn underlay_of<A: Address, T: Tables<A>>(
     private: A,
 ) -> Option<A> {
     let uses_former = tables.has_moved() && {
-        // This is a separate branch. Without it, the program would read the field even if this host has not moved.
+        // This call keeps a separate branch. Otherwise, the program would read the field even if this host has not
+        // moved.
         cold_path();
         peer.uses_former_source()
     };

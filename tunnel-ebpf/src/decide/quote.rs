@@ -30,7 +30,7 @@ pub fn parse<F: Family, P: Packet>(
     let Some(mut extent) = ip.payload_len.checked_sub(icmp::HEADER_LEN as u32) else {
         return Err(Reason::MalformedQuote);
     };
-    // Extensions follow a quote whose length the error states (RFC 4884, section 7).
+    // If the error states the quote's length, the quote ends there, and extensions follow (RFC 4884, section 7).
     let message = packet.bytes(ip.header_len).ok_or(Reason::MalformedQuote)?;
     let said = F::quote_len(message);
     if said >= icmp::QUOTE_LEN_MIN && said < extent {

@@ -39,7 +39,7 @@ pub(super) fn egress_source<A: Address, T: Tables<A>>(
 /// The addresses of a packet to `peer` on the wire.
 ///
 /// # Errors
-/// [`Reason::Shadowed`].
+/// [`Reason::Shadowed`] or [`Reason::Contended`].
 #[inline(always)]
 pub(super) fn wire_addresses<A: Address, T: Tables<A>>(
     tables: &T,

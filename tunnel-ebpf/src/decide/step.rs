@@ -17,7 +17,8 @@ pub enum Step {
         /// True if the peer sends between the pair.
         peer_sends: bool,
     },
-    /// The packet's address has no peer: [`super::egress::unknown`] or [`super::ingress::unknown`] continues.
+    /// No peer has the packet's destination (egress) or source (ingress): [`super::egress::unknown`] or
+    /// [`super::ingress::unknown`] continues.
     Unknown,
 }
 

@@ -30,7 +30,7 @@ pub struct Chain {
     pub protocol: u8,
     /// The packet's part of its datagram.
     pub fragment: Fragment,
-    /// The fragments' identification, as it stands in memory. One word saves stack.
+    /// The fragments' identification, as it stands in memory. One word takes less stack than an array of bytes.
     pub identification: u32,
 }
 
@@ -112,8 +112,8 @@ pub const fn is_extension(next_header: u8) -> bool {
 
 /// Walks from the header `first` at `start` to the payload, within the `available` bytes there.
 ///
-/// The walk ends at the authentication header. The bytes after this header must arrive as they were sent, and they do:
-/// the other end restores the addresses.
+/// The walk ends at the authentication header. The programs leave the bytes after this header unchanged, checksums
+/// included: the peer restores the addresses, so that the header and the checksums are valid again.
 #[inline(always)]
 pub fn walk<P: Packet>(packet: &P, start: usize, first: u8, available: u32) -> Chain {
     let mut chain = Chain::none(first);

@@ -15,7 +15,8 @@ const V6_HEADER_LEN: u32 = Ipv6Hdr::LEN as u32;
 const V4_PROTOCOL: usize = offset_of!(Ipv4Hdr, proto);
 const V6_NEXT_HEADER: usize = offset_of!(Ipv6Hdr, next_hdr);
 const UDP_HEADER_LEN: u32 = UdpHdr::LEN as u32;
-/// The offset of TCP's header length in words (RFC 9293, section 3.1).
+/// The offset of the field `Data Offset` in the TCP header, which holds the header's length in words (RFC 9293, section
+/// 3.1).
 const TCP_DATA_OFFSET: usize = offset_of!(TcpHdr, _bitfield_1);
 
 /// A packet that becomes several packets on the wire.

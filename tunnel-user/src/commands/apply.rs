@@ -36,7 +36,7 @@ pub struct Request {
     pub interface: Option<String>,
 }
 
-/// The state after the command.
+/// The outcome of the command.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// The changes relative to the previous state.
@@ -51,8 +51,8 @@ pub struct Report {
 /// `print_changes` before it makes them.
 ///
 /// # Errors
-/// An error leaves everything unchanged, and starts no trial. A trial that is already pending is also an
-/// [`Error::Refused`].
+/// An error leaves everything unchanged, and starts no trial. [`Error::Refused`], for example, if a trial is already
+/// pending.
 pub async fn run(
     request: &Request,
     print_changes: impl FnOnce(&Difference) -> Result<(), Error>,
@@ -83,7 +83,7 @@ pub async fn run(
     drop(running);
     match attach::execute(&mut resolved, &netlink, &interrupt).await {
         Ok(attached) => {
-            // An attach that clears the remains of a killed attach gets a new ID.
+            // Read the attach's ID again: an attach that clears the remains of a killed attach gets a new ID.
             trial.attach = AttachId::of(&folder, &Running::open(folder.clone())?.attachment)?;
             let phase = std::mem::replace(&mut trial.phase, Phase::Applied);
             if let Err(failure) = state.record(&trial) {

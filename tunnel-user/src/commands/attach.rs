@@ -1,4 +1,4 @@
-//! `rewrite attach`: sets address, maps, programs and routes as the file says, or changes nothing.
+//! `rewrite attach`: sets the addresses, maps, programs and routes as the file says, or changes nothing.
 
 use crate::dataplane::bpffs;
 use crate::dataplane::loader;
@@ -18,7 +18,7 @@ use crate::trial::{self, State};
 /// Attaches an interface as the file says, or changes an attached interface to match the file.
 ///
 /// # Errors
-/// An error leaves everything unchanged. A pending trial is also an [`Error::Refused`].
+/// An error leaves everything unchanged. [`Error::Refused`], for example, if a trial is pending.
 pub async fn run(request: &Request) -> Result<Report, Error> {
     run_until(request, &Interrupt::listen()?).await
 }

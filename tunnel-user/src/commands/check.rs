@@ -64,8 +64,9 @@ impl Finding {
     }
 }
 
-/// Checks the file, the kernel and the network for an attach with the ingress program at `wanted`. The default is the
-/// program's present place, or tc if the interface is not attached.
+/// Checks the file, the kernel and the network for an attach with the ingress program at `wanted`. Without `wanted`,
+/// the checks of the kernel and the interface assume tc, and the comparison with an attached interface keeps the
+/// ingress program's present place.
 ///
 /// # Errors
 /// If a query to the kernel fails. Every other fault is a finding.
@@ -131,8 +132,8 @@ pub async fn run(
     Ok(findings)
 }
 
-/// Finds the changes that attach would make, or the refusal of attach, with the same steps as attach. Runs after the
-/// other checks: they report all obstacles at once, and a refusal names only the first obstacle.
+/// Finds the changes that attach would make, or the refusal of attach, with the same steps as attach. Runs only if the
+/// other checks found no obstacle: they report all obstacles at once, and a refusal names only the first obstacle.
 async fn changes_of_attach(request: &Request, clusters: &Clusters) -> Result<Difference, Error> {
     let netlink = Netlink::connect()?;
     let folder = Folder::of(NetworkNamespace::current()?, &request.interface);
@@ -202,7 +203,7 @@ async fn network(
     let (membership, left_out) = match membership {
         Ok(found) => found,
         Err(failure) => {
-            // Report this obstacle now: it does not depend on which member this host is.
+            // Also report a loopback interface that is down: every host except a gateway needs it.
             findings.extend(snapshot.loopback().err().map(bad));
             findings.push(bad(failure));
             return Ok(None);

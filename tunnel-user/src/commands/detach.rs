@@ -33,7 +33,7 @@ pub struct Detached {
     /// The removed things, by interface.
     pub reports: Vec<Report>,
     /// The failures, in the order of the attempts. If a signal stopped the command, the last failure names the
-    /// interface that remained attached.
+    /// interface at which the command stopped.
     pub failures: Vec<Error>,
     /// The removed private addresses that an earlier attach had left.
     pub left_addresses: Vec<Private>,
@@ -67,7 +67,8 @@ impl Detached {
 /// before the next step that removes something. The next run continues with the remaining steps.
 ///
 /// # Errors
-/// If the command failed before its first attempt; [`Error::Refused`] if the interface is not attached.
+/// If a step other than the detach of an interface fails; [`Error::Refused`] if the interface is not attached. The
+/// failures of single interfaces are in [`Detached::failures`].
 pub async fn run(target: &Target) -> Result<Detached, Error> {
     privileges::require(Task::UseMaps)?;
     bpffs::require()?;
@@ -129,7 +130,7 @@ pub async fn run(target: &Target) -> Result<Detached, Error> {
 /// Clears away the remains of network namespaces that are gone.
 ///
 /// # Errors
-/// If the command failed before its first attempt.
+/// If the search for the remains fails, or a signal comes before a removal.
 pub async fn gone() -> Result<Detached, Error> {
     privileges::require(Task::UseMaps)?;
     bpffs::require()?;

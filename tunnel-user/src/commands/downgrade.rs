@@ -1,5 +1,5 @@
-//! `rewrite downgrade`: replaces the pins and programs by the previous version's pins and programs, under traffic. The
-//! previous version then continues with these pins and programs.
+//! `rewrite downgrade`: replaces the pins and programs with the previous version's pins and programs, under traffic.
+//! The previous version then continues with these pins and programs.
 
 use tunnel_common::outcome::{Direction, Reason};
 use tunnel_common::settings::{ETHERNET_HEADER_LEN, VLAN_NONE};
@@ -23,7 +23,7 @@ use crate::plan::arp::Sysctl;
 use crate::plan::vlan::Vlan;
 use crate::trial;
 
-/// The state after the command.
+/// The outcome of the command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// The interface.
@@ -68,7 +68,7 @@ pub async fn run(interface: &str) -> Result<Report, Error> {
     let report = Report::of(&running)?;
     clear_arp_ignore(&mut running)?;
     drop(running);
-    // Remove the mark that a killed command leaves: the previous version does not know this mark.
+    // Remove the marker of `in_flight` that a killed command left: the previous version does not know this marker.
     in_flight::end(&folder)?;
     change(&folder, Abi::Previous, &netlink).await?;
     Ok(report)

@@ -28,7 +28,7 @@ use crate::plan::route::RouteChanges;
 use crate::plan::running_peers::{Awaited, RunningPeer};
 use crate::plan::settings::{InterfaceSettings, settings};
 
-/// The state after the command.
+/// The outcome of the command.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// The interface whose peers changed.

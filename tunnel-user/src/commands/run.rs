@@ -254,7 +254,8 @@ fn notify_service_manager(notice: Notify) {
     service_manager::notify(notice);
 }
 
-/// Sends a keep-alive to the watchdog at the end of the interval. Never returns if there is no watchdog.
+/// Waits for the next tick of the interval, and sends a keep-alive to the service manager. Never returns if there is no
+/// watchdog.
 async fn alive(watchdog: Option<&mut Interval>) {
     match watchdog {
         Some(interval) => {

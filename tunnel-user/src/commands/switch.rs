@@ -29,7 +29,7 @@ pub enum Selection {
     All,
 }
 
-/// The state after the command.
+/// The outcome of the command.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// The interface that carries the traffic now.

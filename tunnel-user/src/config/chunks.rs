@@ -182,7 +182,7 @@ mod tests {
         }
     }
 
-    /// A text longer than `WHOLE_MAX`.
+    /// Repeats `member` until the text is longer than `WHOLE_MAX`.
     fn long(member: &str) -> String {
         member.repeat(WHOLE_MAX / member.len() + 1)
     }

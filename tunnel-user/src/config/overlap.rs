@@ -1,4 +1,4 @@
-//! Finds the ranges that share an address without comparing every pair.
+//! Finds the ranges that share an address, without a comparison of every pair.
 //!
 //! Two prefixes are either disjoint or nested, so one walk over the sorted ranges is enough. The ranges are sorted by
 //! first address, the wider before the narrower, and a stack holds the ranges that contain the current range.

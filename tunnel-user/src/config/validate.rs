@@ -255,7 +255,7 @@ fn check(raw: &RawMember, problems: &mut Vec<Problem>) -> Checked {
     let has_all = [Role::Private, Role::Public]
         .into_iter()
         .all(|role| matches!(raw.addresses(role), Field::Right(_)));
-    // A list with an invalid address would seem to lack the address's family.
+    // Skip this check after other problems: a list with an invalid address would seem to lack the address's family.
     if has_all && problems.len() == before {
         let [private, public, underlay] = Role::ALL.map(|role| checked.plain(role));
         for mismatch in check_pairing(&private, &public, &underlay) {

@@ -104,8 +104,8 @@ pub async fn remove_strays(
     }
     let start = Instant::now();
     let mut left = strays(folder, place, netlink).await?;
-    // After the last reference to a link is dropped, the link disappears before its program does (Linux,
-    // kernel/bpf/syscall.c, bpf_link_free and bpf_link_put).
+    // Give the programs time to disappear: after the last reference to a link is dropped, the link disappears before
+    // its program does (Linux, kernel/bpf/syscall.c, bpf_link_free and bpf_link_put).
     while refusals.is_empty() && !left.is_empty() && start.elapsed() < PATIENCE {
         tokio::time::sleep(INTERVAL).await;
         left = strays(folder, place, netlink).await?;

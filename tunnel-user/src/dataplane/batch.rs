@@ -1,4 +1,4 @@
-//! Reads, writes and deletes many entries of a map in one system call, which aya 0.14 does not offer:
+//! Reads, writes and deletes many entries of a map in one system call, by commands that aya 0.14 does not offer:
 //! BPF_MAP_LOOKUP_BATCH, BPF_MAP_UPDATE_BATCH and BPF_MAP_DELETE_BATCH (Linux 5.6, kernel/bpf/syscall.c and hashtab.c,
 //! commits aa2e93b8e58e and 057996380a42; for per-CPU arrays since 5.13, commit f008d732ab18).
 
@@ -12,8 +12,8 @@ use aya::Pod;
 use aya::maps::{HashMap, IterableMap as _, MapData, PerCpuArray};
 use nix::libc;
 
-/// The largest number of entries in one call: small enough to notice a signal in time, and large enough to make the
-/// call's own cost negligible.
+/// The largest number of entries in one update or removal, and the first size of the buffers for a read: small enough
+/// to notice a signal in time, and large enough to make the call's own cost negligible.
 pub const BATCH: usize = 8192;
 /// The number of entries whose update takes longer than the start of a thread.
 const WORTH_A_THREAD: usize = 1024;
@@ -109,7 +109,8 @@ pub fn delete<K: Pod, V: Pod>(map: &HashMap<MapData, K, V>, keys: &[K]) -> io::R
 /// The kernel's errors.
 pub fn entries<K: Pod, V: Pod>(map: &HashMap<MapData, K, V>) -> io::Result<Vec<(K, V)>> {
     let mut entries = Vec::new();
-    // The kernel returns whole buckets, and fails with ENOSPC if the first bucket does not fit.
+    // The number of entries that the buffers hold. The kernel returns whole buckets, and fails with ENOSPC if the first
+    // bucket does not fit: the loop then doubles the buffers.
     let mut room = BATCH;
     // The number of the bucket at which the next call continues.
     let mut place: Option<u32> = None;

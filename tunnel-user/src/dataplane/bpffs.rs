@@ -12,7 +12,7 @@ use crate::host::network_namespace;
 pub const BPFFS: &str = "/sys/fs/bpf";
 const MOUNT: &str = "mount -t bpf -o mode=0700 bpf /sys/fs/bpf";
 
-/// Refuses to continue unless there is a BPF file system that outlives the command.
+/// Refuses to continue unless a BPF file system is mounted on [`BPFFS`].
 ///
 /// # Errors
 /// [`Error::Host`] that says how to get a BPF file system.

@@ -56,7 +56,8 @@ where
         Ok(single.len().saturating_add(self.prefixes.keys().count()))
     }
 
-    /// Applies changes to `peers_*` and `prefixes_*`, in the given order.
+    /// Applies changes to `peers_*` and `prefixes_*`. Keeps the given order, except among consecutive changes of one
+    /// `Kind`.
     pub fn change(&mut self, changes: &[Change<A>]) -> Result<(), Error> {
         for alike in changes.chunk_by(|a, b| Kind::of(a) == Kind::of(b)) {
             match alike.first().map(Kind::of) {

@@ -76,7 +76,8 @@ pub fn seen(folder: &Folder) -> Result<Seen, Error> {
             return Ok(Seen::Killed(change));
         }
     }
-    // A command creates the folder before the marker, and removes the folder after the marker.
+    // An empty folder is not attached: a command creates the folder before the marker, and removes the folder after the
+    // marker.
     Ok(if folder.is_empty()? { Seen::Nothing } else { Seen::Attached })
 }
 
@@ -92,7 +93,7 @@ fn marked(folder: &Folder) -> Option<(Kind, u64)> {
 pub struct Version {
     folder: Folder,
     seen: Seen,
-    /// The pins' names and inodes; empty while a command is changing the pins.
+    /// The pins' names and inodes; empty if the interface is not attached, or while a command is changing it.
     pins: Vec<(OsString, u64)>,
 }
 

@@ -187,8 +187,8 @@ fn verify_one(name: Program, program: &mut aya::programs::Program) -> Result<(),
             retry_eagain(|| program.load())
                 .map_err(|error| Error::kernel(loading(name), refusal(error)))
         }
-        // The kernel's answer shows if the kernel has the features that the program needs. The kernel's version does
-        // not: distributions backport features.
+        // Do not check the kernel's version, because distributions backport features. The kernel's answer to the load
+        // shows if the kernel has the features that the program needs.
         Program::Xdp => {
             let program = as_kind::<Xdp>(name, program)?;
             retry_eagain(|| program.load()).map_err(|error| {

@@ -82,8 +82,8 @@ async fn wait(path: &Path, what: &str, interrupt: &Interrupt) -> Result<Lock, Er
 }
 
 /// Waits for commands of the previous version, which lock the BPF file system itself, and keeps them away until the
-/// result is dropped. Any user who can open the folder can lock it, so the wait ends after `PATIENCE_WITH_PREVIOUS`,
-/// with the result `None`.
+/// result is dropped. Any user who can open the mount point can lock it, so the wait ends after
+/// `PATIENCE_WITH_PREVIOUS`, with the result `None`.
 ///
 /// # Errors
 /// If the file system can't be locked, or a signal arrives.

@@ -123,18 +123,20 @@ impl Maps {
         })
     }
 
-    /// Applies changes to `peers_v4` and `prefixes_v4`, in the given order.
+    /// Applies changes to `peers_v4` and `prefixes_v4`. Keeps the given order, except among consecutive changes of
+    /// one kind.
     ///
     /// # Errors
-    /// If the kernel refuses. The first changes may already be made.
+    /// If the kernel refuses. Some changes may already be made.
     pub fn change_v4(&mut self, changes: &[Change<[u8; 4]>]) -> Result<(), Error> {
         self.v4.change(changes)
     }
 
-    /// Applies changes to `peers_v6` and `prefixes_v6`, in the given order.
+    /// Applies changes to `peers_v6` and `prefixes_v6`. Keeps the given order, except among consecutive changes of
+    /// one kind.
     ///
     /// # Errors
-    /// If the kernel refuses. The first changes may already be made.
+    /// If the kernel refuses. Some changes may already be made.
     pub fn change_v6(&mut self, changes: &[Change<[u8; 16]>]) -> Result<(), Error> {
         self.v6.change(changes)
     }
@@ -182,7 +184,7 @@ impl Maps {
         Ok(LocalMembers { identity: Identity::new(members), added })
     }
 
-    /// Records the identity of this host.
+    /// Records this host's identity, and the addresses that attach added.
     ///
     /// # Errors
     /// If the kernel refuses.

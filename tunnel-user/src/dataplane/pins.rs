@@ -219,7 +219,9 @@ impl Folder {
         Ok(())
     }
 
-    /// True if the folder is a leftover of an attach that was killed before it had pinned all maps.
+    /// True if the folder is a leftover of an attach that was killed before it had pinned all maps: maps are missing,
+    /// no program or link is pinned, no pin is foreign, and the existing maps have this version's shapes. Also true for
+    /// an empty or a missing folder.
     ///
     /// # Errors
     /// If the folder can't be read.
@@ -282,8 +284,8 @@ impl Folder {
         programs || BOTH.into_iter().any(|direction| self.link(direction).exists())
     }
 
-    /// Removes the folder with all its pins, and the copy in /run of the changes that attach made. Then removes each
-    /// parent folder that is empty. The marker of the running command goes last.
+    /// Removes the folder: first all pins, then the copy in /run of the changes that attach made, and last the folder
+    /// with the marker of the running command. Then removes the parent folders that are empty.
     ///
     /// # Errors
     /// If bpffs refuses.
@@ -363,7 +365,7 @@ pub fn folders(namespace: NetworkNamespace) -> Result<Vec<Folder>, Error> {
     let mut interfaces: Vec<String> = found
         .into_iter()
         .filter_map(|(name, _)| name.into_string().ok())
-        // The host's own folder holds the other namespaces' folders beside its interfaces' folders.
+        // Leave out the other namespaces' folders: the host's own folder holds them beside its interfaces' folders.
         .filter(|name| !(namespace == NetworkNamespace::Host && name.starts_with("netns-")))
         .map(|name| interface_name(&name))
         .collect();

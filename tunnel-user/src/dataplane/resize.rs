@@ -83,13 +83,14 @@ fn resized(folder: &Folder, capacity: &Capacity, options: &LoadOptions) -> Resul
     let mut pairs = Pairs::open(folder)?;
     pairs.copy()?;
     in_flight::begin(folder, Kind::Update)?;
-    // A failure halfway leaves the marker: the running programs use maps that are no longer pinned.
+    // If `exchange` fails, the marker of `in_flight::begin` stays, so that readers see an interrupted update: the
+    // running programs may still use the old maps, which are no longer pinned.
     exchange(folder, &mut loaded, &mut pairs)?;
     in_flight::end(folder)
 }
 
-/// Moves the pins, replaces the programs, and adds the old counts. Readers must not use an intermediate state: the new
-/// counters begin at zero.
+/// Moves the pins, replaces the programs, and adds the old maps' counts and the flows since the copy. Readers must not
+/// use an intermediate state: the new counters begin at zero.
 fn exchange(folder: &Folder, loaded: &mut Loaded, pairs: &mut Pairs) -> Result<(), Error> {
     for name in MAPS {
         let path = folder.new_map(name);
@@ -163,8 +164,8 @@ where
         self.flows.copy()
     }
 
-    /// Adds the changes that the old programs made since the copy: first the marks of peers that have flows, then the
-    /// flows.
+    /// Adds the changes that the old programs made since the copy: first `Peer::public_flows` of the peers that have
+    /// flows by now, then the flows.
     fn catch_up(&mut self) -> Result<(), Error> {
         for (key, old) in self.peers.old.entries().context(|| self.peers.copying())? {
             if old.public_flows == 1

@@ -68,8 +68,7 @@ pub fn fit_previous(folder: &Folder) -> bool {
     is_other
 }
 
-/// Refuses maps of different shapes: aya does not check the size of a pinned map's value when it opens the pin, and
-/// would read past the value.
+/// Refuses maps of different shapes. The error names the first difference and the remedy.
 pub fn require(folder: &Folder) -> Result<(), Error> {
     for wanted in wanted() {
         let path = folder.map(wanted.name);

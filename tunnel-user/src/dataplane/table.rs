@@ -157,7 +157,7 @@ mod tests {
         let probe = Probe(Cell::new(BatchSupport::Batches));
         let code = |code| move || Err::<(), _>(io::Error::from_raw_os_error(code));
         assert!(matches!(probe.by_batch("a call", || Ok(7)), Some(Ok(7))));
-        // E2BIG: the map is full, with batches or one by one.
+        // E2BIG: the map is full, and the kernel supports batches.
         let full = probe.by_batch("a call", code(7));
         assert!(matches!(full, Some(Err(MapError::SyscallError(_)))), "{full:?}");
         assert_eq!(probe.0.get(), BatchSupport::Batches);

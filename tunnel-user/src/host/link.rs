@@ -26,7 +26,8 @@ pub struct Link {
     pub kind: Option<String>,
     /// True if the interface is an ipvlan device in mode l3s.
     pub is_ipvlan_l3s: bool,
-    /// The families whose packets a bridge passes to netfilter by its own setting (`nf_call_iptables`).
+    /// The families whose packets a bridge passes to netfilter by its own settings (`nf_call_iptables` and
+    /// `nf_call_ip6tables`).
     pub bridge_netfilter: Vec<Family>,
     /// The index of the bond, bridge or VRF that the interface is a part of (IFLA_MASTER).
     pub controller: Option<u32>,
@@ -122,8 +123,8 @@ fn bridge_netfilter<'a>(infos: impl Iterator<Item = &'a LinkInfo>) -> Vec<Family
         .collect()
 }
 
-/// The index of the interface below. With IFLA_LINK_NETNSID, the index belongs to another network namespace. No
-/// interface has the index 0.
+/// The index of the interface below; `None` if the index belongs to another network namespace (IFLA_LINK_NETNSID), is
+/// 0, which no interface has, or is the interface's own index.
 fn below(message: &LinkMessage) -> Option<u32> {
     let attributes = &message.attributes;
     if attributes.iter().any(|attribute| matches!(attribute, LinkAttribute::LinkNetNsId(_))) {

@@ -52,7 +52,8 @@ fn part_of(link: &Link, links: &[Link]) -> Option<(String, String)> {
             );
             return Some((what, help));
         }
-        // All ports belong to one datapath, ovs-system; addresses are on bridges of the same kind.
+        // Do not name the controller: it is ovs-system, the one datapath of all ports. The addresses are on bridges of
+        // the same kind.
         Some("openvswitch") => {
             let what = format!("{name} is a port of Open vSwitch, which forwards its packets");
             return Some((what, "attach the bridge's own interface instead".into()));

@@ -91,7 +91,8 @@ fn list(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(passed_over(paths.collect::<io::Result<Vec<_>>>())?.unwrap_or_default())
 }
 
-/// The inode of the namespace that a link in /proc points to; `None` if the link points to no namespace of this kind.
+/// The inode of the namespace that a link in /proc points to; `None` if the process has ended, or the link points to no
+/// namespace of this kind.
 fn namespace_of(link: &Path, kind: &str) -> io::Result<Option<u64>> {
     let target = passed_over(fs::read_link(link))?;
     Ok(target.and_then(|target| inode(&target.to_string_lossy(), kind)))

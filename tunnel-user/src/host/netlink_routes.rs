@@ -67,7 +67,8 @@ impl Netlink {
         }
         let mut next_hops = next_hops(&message);
         if next_hops.is_empty() {
-            // With net.ipv4.nexthop_compat_mode at 0, the route names only a next hop object.
+            // With net.ipv4.nexthop_compat_mode at 0, the route names only a next hop object: repeat the query without
+            // FibMatch, which finds the next hop.
             let (metrics, found) =
                 (metrics(&message), self.route_to(address, source, RouteFlags::empty()));
             next_hops = found.await?.ok().flatten().iter().flat_map(self::next_hops).collect();
@@ -110,7 +111,7 @@ impl Netlink {
     }
 
     /// The routes in the main table that our routes to the same addresses do not override: routes whose metric is
-    /// equal to our routes' metric, or lower.
+    /// equal to our routes' metric, or lower. Leaves out the default routes.
     ///
     /// # Errors
     /// If the kernel refuses.
@@ -139,7 +140,7 @@ impl Netlink {
         Ok(listed.into_iter().filter(|message| !learnt(message)).collect())
     }
 
-    /// Adds a route to a peer's private address, or replaces our existing route.
+    /// Adds a route to a peer's private address, or replaces the existing route that has the same metric.
     ///
     /// # Errors
     /// If the kernel refuses.
@@ -281,7 +282,8 @@ fn next_hops(message: &RouteMessage) -> Vec<NextHop> {
     let metrics = metrics(message);
     let found = |link, attributes: &[RouteAttribute], onlink| {
         let gateway = gateway(attributes);
-        // Outside the main table, the route to the gateway may exist only in the same table.
+        // Treat a gateway from another table as on-link: the route to the gateway may exist only in that table, and our
+        // routes are in the main table.
         let onlink = onlink || table(message) != MAIN;
         NextHop { link, gateway, onlink, metrics }
     };

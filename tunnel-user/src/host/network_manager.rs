@@ -60,7 +60,7 @@ impl fmt::Display for NetworkManager {
     }
 }
 
-/// True if a profile manages the device (NetworkManager 1.42, src/core/nm-config.c,
+/// True if NetworkManager manages the device by a connection profile (NetworkManager 1.42, src/core/nm-config.c,
 /// `nm_config_device_state_write`).
 fn nm_manages(state: &str) -> bool {
     state.lines().any(|line| line == "managed=true")

@@ -8,12 +8,12 @@ use super::link::Link;
 
 /// Kinds of Ethernet interfaces that verify an outer checksum, in UDP or in GRE, before they pass on the inner frame
 /// (Linux 6.12, net/core/skbuff.c, __skb_checksum_complete, by net/ipv4/udp.c, udp_queue_rcv_one_skb, and
-/// net/ipv4/gre_demux.c, gre_parse_header). L2TP and MACsec reset the packet's checksum.
+/// net/ipv4/gre_demux.c, gre_parse_header). The list lacks L2TP and MACsec, which reset the packet's checksum.
 const DECAPSULATE: &[&str] = &["vxlan", "geneve", "gretap", "ip6gretap", "erspan", "ip6erspan"];
 
 /// The kind of a bridge. With br_netfilter, conntrack verifies the checksums of a bridge's packets before the bridge's
 /// own interface gets the packets (Linux 6.12, net/netfilter/utils.c, nf_ip_checksum). The operator can add rules and
-/// load the module at any time.
+/// load the module at any time, so [`source`] reports every bridge.
 const BRIDGE: &str = "bridge";
 
 /// Kinds that do not inherit checksums from the interface that IFLA_LINK names: that interface is the other end of a

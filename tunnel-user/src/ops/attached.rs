@@ -32,7 +32,7 @@ pub struct Running {
     pub maps: Maps,
     /// The record of the attach.
     pub attachment: Attachment,
-    /// The identity of this host.
+    /// The identity of this host, and the addresses that attach added.
     pub local: LocalMembers,
 }
 
@@ -58,7 +58,7 @@ impl Running {
         Ok((peers, bypass))
     }
 
-    /// The identity of this host, the peers, and the bypass rules between them.
+    /// The identity of this host, the peers, and the cluster's bypass rules.
     ///
     /// # Errors
     /// If the maps can't be read.
@@ -137,7 +137,8 @@ const INTERVAL: Duration = Duration::from_millis(5);
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Runs `read` on all attached interfaces without a lock, and repeats the read if a command began or ended meanwhile.
-/// The answer shows the state before or after a change, never a state in between.
+/// The answer shows the state before or after a change, and a state in between only if the changes take longer than
+/// `PATIENCE`.
 ///
 /// # Errors
 /// The errors of `read`; and an error if the pins can't be read.

@@ -182,7 +182,7 @@ async fn compare(
     )))
 }
 
-/// The parts of the record that an attach by this process would change.
+/// Describes the parts of the record that an attach by this process would change.
 fn records(running: &Running, resolved: &Resolved<'_>) -> Result<Vec<String>, Error> {
     let attachment = &running.attachment;
     let mut differences = Vec::new();

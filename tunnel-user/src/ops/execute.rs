@@ -51,11 +51,11 @@ pub(crate) struct Executor<'a> {
     link: Option<&'a Link>,
     /// The index of the loopback interface, if there is one.
     loopback: Option<u32>,
-    /// The interface's maps; `None` until the maps exist.
+    /// The interface's maps; `None` until the maps exist, or if the steps need no maps.
     maps: Option<Maps>,
     /// The record of the attachment.
     attachment: Attachment,
-    /// The loaded programs and their load options; `None` after the programs are attached.
+    /// The loaded programs that do not run yet, and their load options.
     loaded: Option<(LoadOptions, Loaded)>,
     undo: Vec<Undo>,
     /// The shared lock, held until the steps are done or undone.
@@ -127,7 +127,7 @@ impl<'a> Executor<'a> {
         undo(self.netlink, maps, self.undo).await;
     }
 
-    /// The interface's maps; `None` until the maps exist.
+    /// The interface's maps; `None` until the maps exist, or if the steps need no maps.
     pub const fn maps(&self) -> Option<&Maps> {
         self.maps.as_ref()
     }

@@ -19,7 +19,8 @@ use crate::plan::identity::Identity;
 use crate::plan::move_notices::{MoveNotice, To, notices};
 use crate::plan::peer_tables::PeerTables;
 
-/// The pauses before each check for answers. After each check, this host asks the remaining peers again.
+/// The pauses of the rounds. In each round, this host asks the peers that have not answered yet, pauses, and checks for
+/// answers.
 const PAUSES: [Duration; 4] = [
     Duration::from_millis(5),
     Duration::from_millis(45),
@@ -38,8 +39,8 @@ pub(crate) enum After {
     Change,
 }
 
-/// Asks the awaited peers, notifies the peers that have answered, and records the confirmed addresses. True if a peer
-/// is still awaited.
+/// Asks the awaited peers, announces this host, and records the confirmed addresses. The announcement goes to the peers
+/// that have answered or, after a first attach, to the peers that were not awaited. True if a peer is still awaited.
 ///
 /// # Errors
 /// If the maps can't be read or changed. A peer that does not answer is no error.

@@ -34,7 +34,7 @@ pub(crate) fn set(
                 changes.push((sysctl, before, sysctl.wanted()));
             }
         } else if let Some(former) = recorded(attachment, sysctl) {
-            // Keep any other value than attach's value: the operator has set that value.
+            // Keep a value that differs from attach's value: the operator has set it.
             let value = if before == sysctl.wanted() { former } else { before };
             changes.push((sysctl, before, value));
         }

@@ -29,9 +29,9 @@ pub enum Undo {
     RemoveFolder(Folder),
     /// Detach the programs.
     Detach(Folder, Hook),
-    /// Remove the clsact qdisc of the interface.
+    /// Remove the clsact qdisc of the interface, if the qdisc has no filters.
     RemoveClsact(u32),
-    /// Replace the running programs by programs with these load options.
+    /// Replace the running programs with programs that have these load options.
     ReplacePrograms(Folder, LoadOptions),
     /// Remove a private address from the loopback interface.
     RemoveAddress(u32, Private),

@@ -55,7 +55,7 @@ pub async fn execute(
 
 /// Refuses if the kernel does not use a route that was just set.
 async fn require_taken(netlink: &Netlink, set: &[PeerRoute]) -> Result<(), Error> {
-    // With the kernel's default policy rules, the longest prefix of the main table always wins.
+    // Skip the check with the kernel's default policy rules: the longest prefix of the main table then always wins.
     if set.is_empty() || netlink.policy().await?.is_usual() {
         return Ok(());
     }

@@ -27,7 +27,7 @@ pub fn all(detached: &Detached) -> String {
     text
 }
 
-/// Lists the things that a detach removed from one interface.
+/// Lists the changes that a detach made on one interface.
 pub fn one(report: &Report) -> String {
     let mut text = String::new();
     let interface = &report.interface;

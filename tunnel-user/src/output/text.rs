@@ -16,7 +16,8 @@ pub fn sysctl(interface: &str, set: &Set) -> String {
     format!("{}={}", interface_sysctl("ipv4", interface, set.sysctl.name()), set.value)
 }
 
-/// The end of a line about a former address: the time for which the programs still accept the address.
+/// The end of a line about a former address, with the seconds for which the programs still accept packets from it;
+/// `u32::MAX` means no limit.
 pub fn for_now(seconds: u32) -> String {
     match seconds {
         u32::MAX => " as well".into(),

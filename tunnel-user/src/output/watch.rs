@@ -43,7 +43,7 @@ pub async fn stats(json: bool, verbose: bool) -> Result<(), Error> {
     }
 }
 
-/// The readers of the programs' messages, which go to the log.
+/// The readers that copy the programs' messages to the log. Only programs attached with --verbose have messages.
 fn messages() -> Result<Vec<EbpfLogger<DescribedLog>>, Error> {
     let mut loggers = Vec::new();
     for running in attached::all()? {
@@ -54,7 +54,7 @@ fn messages() -> Result<Vec<EbpfLogger<DescribedLog>>, Error> {
             );
             continue;
         }
-        // Both programs write to one ring buffer.
+        // Both programs write to one ring buffer, so the egress program gives access to all messages.
         let program = hook::program(&running.folder, Program::Egress)?;
         let logger = EbpfLogger::init_from_id_with_logger(program, DescribedLog)
             .context(|| format!("reading the messages of {interface}"))?;

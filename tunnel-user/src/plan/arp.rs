@@ -42,10 +42,10 @@ pub fn wanted(has_hardware_addresses: bool, membership: &Membership) -> Vec<Sysc
     wanted_for(has_hardware_addresses, membership.identity.on_loopback(), has_direct)
 }
 
-/// The sysctls that a host with the private addresses `own` needs, because ARP could expose these addresses on an
-/// interface with hardware addresses. A gateway needs no sysctls: its private addresses belong to other hosts, and
-/// its kernel does not treat them as local. With a direct peer, `arp_ignore` stays unchanged, because the peer's
-/// ARP requests ask for the private address.
+/// The sysctls that a host with the private addresses `own` needs. An interface without hardware addresses, and a host
+/// without a private IPv4 address, need no sysctls, because ARP can't expose a private address there. For a gateway,
+/// `own` is empty: the private addresses belong to other hosts, and the gateway's kernel does not treat them as local.
+/// With a direct peer, `arp_ignore` stays unchanged, because the peer's ARP requests ask for the private address.
 pub fn wanted_for(
     has_hardware_addresses: bool,
     mut own: impl Iterator<Item = Private>,

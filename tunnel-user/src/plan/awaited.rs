@@ -1,5 +1,6 @@
-//! Handles awaited peers: peers that have yet to show that they hold a pair of addresses. Until then, packets to an
-//! awaited peer go between the previous addresses, and the peer's former addresses do not expire.
+//! Handles awaited peers. An awaited peer has not shown yet that it uses a new pair of addresses: the peer's public
+//! address and this host's underlay address. Until then, packets to the peer go between the previous addresses, and the
+//! peer's former addresses do not expire.
 
 use std::collections::BTreeSet;
 
@@ -10,8 +11,8 @@ use crate::plan::peer_tables::{Change, PeerTable, tied};
 use crate::plan::range::{Address, Range};
 
 impl Handover {
-    /// True if the peer of `wanted`, an entry under a public address, has yet to show that it holds the entry's pair of
-    /// addresses. `old` is the previous entry under that address.
+    /// True if the peer of the entry `wanted` has not shown yet that it uses the entry's pair of addresses. `old` is
+    /// the previous entry under the same range. An entry under a private address, or under a prefix, is never awaited.
     pub(super) fn awaits<A: Address>(
         &self,
         wanted: &Peer<A>,
@@ -28,15 +29,16 @@ impl Handover {
         });
         match same {
             Some(old) if self.own.of(A::FAMILY) != Moved::Now => old.awaited == 1,
-            // A new peer has no previous pair.
+            // Await only a peer that this host already knows: a new peer has no previous pair.
             _ => current
                 .get(&private_range(wanted))
                 .is_some_and(|old| old.role == ROLE_PRIVATE && old.slot == wanted.slot),
         }
     }
 
-    /// Keeps the previous addresses for packets to an awaited peer, as far as both hosts still accept them.
-    /// `old` is the peer's previous entry.
+    /// Keeps the previous addresses for packets to an awaited peer: the peer's address if `table` still has the peer's
+    /// entry for it, and this host's address if this host still has it. `old` is the previous entry under the peer's
+    /// private address.
     pub(super) fn go_on_sending<A: Address>(
         &self,
         table: &mut PeerTable<A>,
@@ -87,7 +89,8 @@ pub fn shown<A: Address>(table: &PeerTable<A>, now: u32, drain: u32) -> Vec<Chan
                 let sent_to = table.get(&Range { address: old.public, length: old.length });
                 let is_former =
                     sent_to.filter(is_same).is_some_and(|peer| peer.role == ROLE_FORMER);
-                // A peer may have several public addresses permanently.
+                // Leave the private entry alone unless its address is this address or a former one: a peer may have
+                // several public addresses permanently.
                 let is_undone = old.public == peer.public || is_former;
                 if is_undone && agreed != *old {
                     private.push(Change::Set(at, agreed));

@@ -45,7 +45,7 @@ const MORE_MAX: usize = 32_768;
 /// The maximum number of entries of any map.
 const ENTRIES_MAX: u32 = 1 << 30;
 
-/// The capacity of an unused map: the kernel needs at least one entry.
+/// The capacity of an unused map: the minimum that the kernel accepts.
 const UNUSED: u32 = 1;
 
 impl Capacity {

@@ -105,7 +105,6 @@ fn odd_peer<A: Address + PartialEq>(
     running: &PeerTable<A>,
     wanted: &PeerTable<A>,
 ) -> Option<Prefix> {
-    // Packets to an awaited peer still go between the previous addresses.
     let is_former = |peer: &Peer<A>| {
         let range = Range { address: peer.public, length: peer.length };
         running.get(&range).is_some_and(|at| at.slot == peer.slot && at.role == ROLE_FORMER)
@@ -122,6 +121,7 @@ fn odd_peer<A: Address + PartialEq>(
             grace_until: 0,
             ..*peer
         };
+        // The private entry of an awaited peer may still hold the previous addresses: ignore them in the comparison.
         if peer.role == ROLE_PRIVATE && awaited.contains(&(peer.slot, peer.private)) {
             decided.local_underlay = A::default();
             if is_former(peer)
@@ -241,7 +241,7 @@ mod tests {
     #[test]
     fn what_runs_is_read_again_from_its_file() {
         for local in [&["srva"][..], &["cell"], &["srva", "z.last"]] {
-            // The file of a host with one family has no peers of the other family.
+            // `cell` has IPv4 only: cut off the IPv6 peer, which has no family in common with `cell`.
             let file = match local {
                 ["cell"] => OF_ALL_KINDS.split("[[member]]\n        name = \"six\"").next(),
                 _ => Some(OF_ALL_KINDS),

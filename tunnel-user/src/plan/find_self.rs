@@ -29,8 +29,8 @@ impl HostAddresses<'_> {
 /// Finds this host among the members by `names` or, without names, by the addresses of the interface.
 ///
 /// # Errors
-/// [`Error::Refused`] if no member fits, if several members fit and `names` is empty, or if this host lacks an
-/// underlay address of a member.
+/// [`Error::Refused`] if no member fits, if several members fit and `names` is empty, if `names` leaves no peer, if two
+/// of the found members have the same underlay address, or if this host lacks an underlay address of a found member.
 pub fn find(
     cluster: &Cluster,
     names: &[String],

@@ -120,8 +120,8 @@ impl Handover {
         if is_same { noted } else { Peer { grace_until: wanted.grace_until, ..noted } }
     }
 
-    /// The entry `wanted` under a range without a previous entry. If the peer has moved to this range, the notes
-    /// under the peer's private address are still true.
+    /// The entry `wanted` under a range that had no entry before, or only the entry of a former address. If the peer
+    /// has moved to this range, the result has the notes under the peer's private address, which are still true.
     fn moved_there<A: Address>(&self, wanted: &Peer<A>, current: &PeerTable<A>) -> Peer<A> {
         match current.get(&private_range(wanted)) {
             Some(old) if old.role == ROLE_PRIVATE && old.slot == wanted.slot => Peer {
@@ -177,7 +177,8 @@ impl Handover {
     }
 
     /// The expiry time of the range of the entry `old`. `None` if this host no longer accepts packets from the
-    /// range. The time is 0, without expiry, while the peer is awaited: the peer may still send from the range.
+    /// range. A former address that already has an expiry time keeps it. For any other public range of an awaited
+    /// peer, the result is 0 (no expiry), because the peer may still send from the range.
     fn expires_at<A>(&self, old: &Peer<A>, is_awaited: bool) -> Option<u32> {
         if self.ended.contains(&old.slot) {
             return None;

@@ -95,7 +95,7 @@ impl Identity {
         self.mappings().any(|mapping| mapping.family() == family)
     }
 
-    /// This host's own addresses of the family. `None` on a gateway.
+    /// This host's own addresses of the family. `None` on a gateway, or if this host has no addresses of the family.
     #[must_use]
     pub fn single(&self, family: Family) -> Option<Mapping> {
         self.own_addresses().find(|mapping| mapping.family() == family)

@@ -13,8 +13,8 @@ use crate::plan::peers::NamedPeer;
 use crate::plan::range::{Address, Range};
 use crate::plan::slots::ByName;
 
-/// All entries of one family. `peers_*` holds the entries under single addresses, `prefixes_*` holds the entries
-/// under prefixes.
+/// All entries of one family. The map `peers_*` holds the entries under single addresses, and the map `prefixes_*`
+/// holds the entries under prefixes.
 pub type PeerTable<A> = BTreeMap<Range<A>, Peer<A>>;
 
 /// All entries of both families.
@@ -88,8 +88,8 @@ fn entry<A: Address>(
     })
 }
 
-/// Binds the addresses of `peer` to each other. The programs drop the packets of a single-address entry whose
-/// addresses are not bound.
+/// Sets the field [`Peer::tie`] for the addresses of `peer`. The programs drop the packets of an entry under a single
+/// address whose `tie` does not match.
 #[must_use]
 pub fn tied<A: Address>(peer: Peer<A>) -> Peer<A> {
     let is_single = peer.length == A::FAMILY.bits();

@@ -71,7 +71,8 @@ pub const MAIN: u32 = 254;
 pub const LOCAL: u32 = 255;
 
 impl Rule {
-    /// True if the rule applies to ordinary packets from `source` to an address in `destination`.
+    /// True if the rule applies to packets from `source` to an address in `destination` that match no further selector,
+    /// such as a mark (`is_narrow`).
     fn meets(&self, source: Option<IpAddr>, destination: &Prefix) -> bool {
         let from = self.from.is_none_or(|from| source.is_some_and(|source| from.contains(source)));
         let to = self.to.is_none_or(|to| to.overlaps(destination));

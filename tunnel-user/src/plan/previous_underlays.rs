@@ -20,8 +20,8 @@ pub struct Before<'a> {
 }
 
 /// The former underlay ranges of the identity `now` that no own member uses, and that hold one of the interface's
-/// addresses `held`. A network always stays, because the interface's addresses do not show if the host still has
-/// the network.
+/// addresses `held`. A network need not hold such an address, because the interface's addresses do not show if the host
+/// still has the network.
 #[must_use]
 pub fn find(before: Before<'_>, now: &Identity, held: &[IpAddr]) -> PreviousUnderlays {
     let in_use = |range: Underlay| {

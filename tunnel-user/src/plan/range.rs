@@ -43,7 +43,7 @@ impl Address for [u8; 4] {
         (u32::from_be_bytes(self) & !host).to_be_bytes()
     }
 
-    /// IPv4 needs no tie: one word holds both addresses.
+    /// IPv4 needs no tie: one word of 8 bytes holds both addresses, and the programs read the word whole.
     fn tie(_: Self, _: Self) -> Self {
         [0; 4]
     }
@@ -127,7 +127,7 @@ impl<'a, A: Address, V> Taken<'a, A, V> {
             let address = range.address.masked(*length);
             self.table.contains_key(&Range { address, length: *length })
         });
-        // The table is in the order of the ranges' first addresses.
+        // The table is sorted by first address: if a key lies within `range`, the first key from `range` on does.
         let first = Range { address: range.address, length: 0 };
         let within = self.table.range(first..).next();
         around || within.is_some_and(|(key, _)| key.address.masked(range.length) == range.address)

@@ -57,14 +57,15 @@ pub struct NextHop {
     pub link: u32,
     /// The gateway. `None` for an address on the interface's own network.
     pub gateway: Option<IpAddr>,
-    /// True if the route has the `onlink` flag, or is in a table other than the main table: no other route of the
-    /// main table may show that the gateway is on-link.
+    /// True if the route has the `onlink` flag, or is in a table other than the main table. In the second case, the
+    /// main table may lack a route that shows that the gateway is on-link.
     pub onlink: bool,
     /// The MTU and TCP's initial parameters.
     pub metrics: Metrics,
 }
 
-/// A route in the main table with precedence over all other routes to the same addresses.
+/// A route in the main table, other than the default route, whose metric is at most the metric of rewrite's routes: a
+/// route of rewrite to the same destination would not take precedence over this route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HostRoute {
     /// The route.

@@ -26,8 +26,8 @@ pub struct RunningPeer {
     pub awaited: Vec<Awaited>,
 }
 
-/// A new pair of addresses, and the pair that packets to the peer use now. The peer has yet to confirm the new pair: to
-/// show that it sends from `public` to `underlay`.
+/// A new pair of addresses that a peer has not confirmed yet, and the pair that packets to the peer use now. The peer
+/// confirms the new pair when it shows that it sends from `public` to `underlay`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Awaited {
     /// The peer's public address.
@@ -67,7 +67,7 @@ pub struct Former {
 
 impl Former {
     /// The number of seconds from `now` for which this host accepts packets from the former address. `None` if the
-    /// time is over, and `u32::MAX` for as long as the entry exists.
+    /// time is over, and `u32::MAX` if the former address has no expiry time.
     #[must_use]
     pub const fn left(&self, now: u32) -> Option<u32> {
         match self.until {
@@ -138,8 +138,8 @@ fn collect<A: Address>(
     }
 }
 
-/// Adds the addresses from which this host accepts peers' packets. A peer is listed with its current public
-/// address, even while packets to the peer go to a former address.
+/// Adds to each peer the addresses from which this host accepts the peer's packets, and the awaited pairs. If packets
+/// to a peer still go to a former address, this function lists the peer's current public address instead.
 fn accept<A: Address>(table: &PeerTable<A>, by_slot: &mut BTreeMap<u32, Vec<RunningPeer>>) {
     for (range, entry) in table.iter().filter(|(_, entry)| entry.role == ROLE_PUBLIC) {
         let public = Public(range.prefix());

@@ -44,8 +44,8 @@ impl From<&Settings> for InterfaceSettings {
     }
 }
 
-/// The guarded address: the private address of a host that is a single member. On a gateway, the programs look
-/// up the private addresses instead.
+/// The guarded address: this host's private address, or 0 if the interface holds this address, or if it is also the
+/// underlay address. On a gateway, the result is 0, because the programs look up the private addresses instead.
 fn guarded<A: Address>(membership: &Membership, held: &[IpAddr]) -> A {
     let identity = &membership.identity;
     let single = identity.single(A::FAMILY).filter(|_| !identity.is_gateway());

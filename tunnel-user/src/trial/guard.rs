@@ -165,7 +165,7 @@ fn start_unit(trial: &Trial, words: &[String], log: &Path) -> Result<Guard, Erro
         return Err(refused(&format!("systemd-run failed: {}", said.trim())));
     }
     let guard = Guard::Unit { name };
-    // The script creates the log once it has the binary.
+    // Wait for the log: the script creates it once the script has the binary.
     let start = Instant::now();
     while !log.exists() {
         if start.elapsed() > PATIENCE {
@@ -186,7 +186,7 @@ fn unit_words(name: &str, interface: &str, words: &[String]) -> Vec<String> {
         format!("--description=rewrite: roll back {interface} unless confirmed"),
         "--".into(),
     ];
-    // systemd replaces variables in the words of a service (systemd.service(5), COMMAND LINES).
+    // Escape `$`, because systemd expands variables in the words of a service (systemd.service(5), COMMAND LINES).
     options.into_iter().chain(words.iter().map(|word| word.replace('$', "$$"))).collect()
 }
 
@@ -229,7 +229,8 @@ fn started_at(pid: i32) -> Option<u64> {
     started(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
-/// The start time in proc_pid_stat(5). The second field, the process's name, may contain any character.
+/// The start time in the text of proc_pid_stat(5). `None` if the process has ended. The second field, the process's
+/// name, may contain any character, so the third field begins after the last `) `.
 fn started(stat: &str) -> Option<u64> {
     let (_, behind) = stat.rsplit_once(") ")?;
     let mut fields = behind.split(' ');

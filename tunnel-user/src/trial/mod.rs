@@ -34,8 +34,8 @@ pub fn pending(folder: &Folder, attachment: &Attachment) -> Result<Option<Trial>
     State::of(folder).pending(AttachId::of(folder, attachment)?)
 }
 
-/// True if the last change of the attachment in `folder` was a trial of a file with this content, and nobody confirmed
-/// the trial. A successful attach or apply, or a detach, resets the answer to false.
+/// True if the last change of the attachment in `folder` was a trial of a file with this content, and the trial was
+/// rolled back. A successful attach or apply, or a detach, resets the answer to false.
 ///
 /// # Errors
 /// If the record of the last trial can't be read.

@@ -1,4 +1,4 @@
-//! Defines the records of a pending trial, and of a trial that nobody confirmed.
+//! Defines the records of a pending trial, and of a trial that was rolled back.
 
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -86,7 +86,7 @@ pub struct RollbackOptions {
     pub hook: u8,
     /// The code of the ingress program's attach point: tc, XDP or generic XDP.
     pub ingress: u8,
-    /// True if the programs logged before the change.
+    /// True if the programs logged packets before the change (`--verbose`).
     pub verbose: bool,
 }
 

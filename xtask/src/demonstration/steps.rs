@@ -21,7 +21,7 @@ const PRIVATE_B: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
 const PUBLIC_B: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 2);
 const PORT: u16 = 24_007;
 const TRANSFER: u64 = 32 << 20;
-/// The bytes of a captured transfer, few enough for tcpdump to keep up.
+/// The number of bytes in a captured transfer. The number is small, so that tcpdump keeps up.
 const CAPTURED_TRANSFER: u64 = 1 << 20;
 const DATAGRAMS: u32 = 200;
 const DATAGRAM_SIZE: usize = 1_000;
@@ -125,7 +125,8 @@ fn tcp(from: &Namespace, to: &Namespace, dst: Ipv4Addr, bytes: u64) -> Result<St
     ))
 }
 
-/// Captures pings to the private and the public address, and TCP, on both sides of the router.
+/// Captures pings to the private and the public address, and TCP, on both sides of the router. Fails if rewrite changes
+/// the length of frames, a private address is on the wire, or a checksum is bad.
 fn wire(lab: &Lab) -> Result<String> {
     let private = on_the_wire(lab, || ping(&lab.a, PRIVATE_B, PINGS, PING_SIZE).map(|_| ()))?;
     let public = on_the_wire(lab, || ping(&lab.a, PUBLIC_B, PINGS, PING_SIZE).map(|_| ()))?;
@@ -181,7 +182,7 @@ fn pins(host: &Namespace) -> Result<PathBuf> {
     Ok(PathBuf::from(format!("/sys/fs/bpf/rewrite/netns-{}", host.inode()?)))
 }
 
-/// All host state that attach changes.
+/// The host state that detach must restore: addresses, routes, qdiscs, programs, and the presence of pins.
 fn state(host: &Namespace) -> Result<String> {
     let mut text = String::new();
     for command in [

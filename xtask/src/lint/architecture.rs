@@ -1,4 +1,4 @@
-//! Checks that the files, folders and maps in ARCHITECTURE.md exist.
+//! Checks that the Rust files that ARCHITECTURE.md names exist, and that ARCHITECTURE.md names every map.
 
 use std::fs;
 use std::path::Path;

@@ -7,8 +7,8 @@ use anyhow::{Context as _, Result, bail};
 
 use super::rust_files;
 
-/// The folders, and the files beside them, from the bottom up. `cli` and `output` belong to the binary,
-/// which imports the rest as a crate.
+/// The folders, and the files beside them, from the bottom up. `cli` and `output` are not in the list, because they
+/// belong to the binary, which imports the rest as a crate.
 const FROM_THE_BOTTOM: [&str; 10] = [
     "model",
     "config",

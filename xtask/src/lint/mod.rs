@@ -50,8 +50,8 @@ pub fn run() -> Result<()> {
             .env("RUSTDOCFLAGS", "--deny warnings --allow rustdoc::private_intra_doc_links")
             .args(["doc", "--locked", "--workspace", "--no-deps", "--document-private-items"]),
     )?;
-    // Debian's core may replace the toolchain's rust-src (see tunnel-user/build.rs), but Debian's
-    // compiler has no clippy.
+    // Without rust-src, skip the eBPF programs: Debian's core can replace rust-src in the build (see
+    // tunnel-user/build.rs), but Debian's compiler has no clippy.
     if !crate::setup::has_rust_src() {
         println!("no rust-src: the eBPF programs were not linted");
         return Ok(());

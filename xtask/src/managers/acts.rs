@@ -86,7 +86,7 @@ pub const MANAGERS: &[Manager] = &[
         start: &["netplan generate", "systemctl start systemd-networkd"],
         hook: NETWORKD_HOOK,
         hook_started: NETWORKD_DISPATCHER,
-        // `netplan apply` ends with udevadm, which can't write to /sys in a container.
+        // These commands replace `netplan apply`, which ends with udevadm: udevadm can't write to /sys in a container.
         acts: &[
             act(
                 "netplan generate, reconfigure",
@@ -132,7 +132,7 @@ pub const MANAGERS: &[Manager] = &[
         start: &["ifup eth0"],
         hook: ("ifupdown/rewrite", &["/etc/network/if-up.d/rewrite"]),
         hook_started: "true",
-        // ifupdown restores nothing after the link goes down and up, not even the default route.
+        // Leave out DOWN_AND_UP: ifupdown restores nothing after the link goes down and up, not even the default route.
         acts: &[act("ifdown, ifup", "ifdown eth0; ifup eth0")],
     },
 ];

@@ -35,7 +35,7 @@ impl Machine {
             .arg(root)
             .arg(format!("--network-namespace-path={}", lab.a.path().display()))
             .arg(format!("--machine={}", lab.a.name()))
-            // Network managers write sysctls.
+            // Make /proc/sys/net writable: network managers write sysctls.
             .env("SYSTEMD_NSPAWN_API_VFS_WRITABLE", "network")
             .stdin(Stdio::null())
             .stdout(Stdio::null())

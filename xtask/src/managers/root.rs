@@ -28,7 +28,7 @@ pub fn folder() -> Result<PathBuf> {
     let mut command = Command::new("mmdebstrap");
     command.args(["--variant=minbase", "--mode=root", "--include", PACKAGES, RELEASE]);
     progress::run("making a root file system of Debian", command.arg(&unfinished))?;
-    // Each machine starts only its own manager.
+    // Disable all managers, because each machine starts only its own manager.
     for (verb, units) in [
         ("disable", &["NetworkManager", "systemd-networkd", "networking"][..]),
         (

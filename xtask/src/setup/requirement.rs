@@ -110,7 +110,7 @@ const MANAGERS: &[Purpose] = &[Purpose::Managers];
 const BENCH: &[Purpose] = &[Purpose::Bench];
 const WIREGUARD: &[Purpose] = &[Purpose::Vm, Purpose::Bench];
 
-/// The programs that the build, the demonstration and the tests run.
+/// The programs from Debian packages, each with the purposes that require it.
 pub const DEBIAN_PROGRAMS: &[DebianProgram] = &[
     program("cc", "gcc", Purpose::ALL, "links the binary"),
     program("objcopy", "binutils", Purpose::ALL, "moves the debug information out of the binary"),

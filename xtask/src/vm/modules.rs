@@ -24,8 +24,8 @@ const WANTED: &[&str] = &[
     "kernel/drivers/net/vxlan",
     "kernel/drivers/net/wireguard/",
     "kernel/drivers/virtio/virtio_pci.",
-    // Crypto modules: other modules request them by an algorithm's name, so modules.dep does not list
-    // them.
+    // Crypto modules: other modules request them by an algorithm's name, so modules.dep does not list them as
+    // dependencies.
     "kernel/lib/crypto/",
     "kernel/crypto/",
     "kernel/arch/x86/crypto/",

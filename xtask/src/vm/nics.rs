@@ -1,9 +1,9 @@
 //! Defines the network interfaces of a machine: emulated devices, which are wired in pairs in an isolated
 //! network namespace for qemu.
 //!
-//! A wire is a bridge between two tap devices. qemu's own hubs and sockets do not support unfinished
-//! checksums and segments: with hubs and sockets, virtio has no offloads, and qemu 7.2 makes IP fragments of
-//! packets that an e1000e should send as TCP segments (hw/net/net_tx_pkt.c, net_tx_pkt_do_sw_fragmentation).
+//! A wire is a bridge between two tap devices. qemu's own hubs and sockets do not carry partial checksums and GSO
+//! packets: with hubs and sockets, virtio has no offloads, and qemu 7.2 makes IP fragments of packets that an e1000e
+//! should send as TCP segments (hw/net/net_tx_pkt.c, net_tx_pkt_do_sw_fragmentation).
 
 use testkit::lab::{End, Nic};
 
@@ -43,8 +43,8 @@ fn tap(nic: Nic, end: End) -> String {
     format!("tap{}-{}", nic as u8, end as u8)
 }
 
-/// qemu's option for a device. The router's devices receive only complete checksums and single segments,
-/// so the router sees how the host's device completed unfinished checksums and segments.
+/// qemu's option for a device. The router's virtio devices receive only complete checksums and single segments, so the
+/// router sees the completed checksums and the segments of a host's partial checksums and GSO packets.
 fn device(nic: Nic, end: End) -> String {
     let device = match nic {
         Nic::E1000e => "e1000e",

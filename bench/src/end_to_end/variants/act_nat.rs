@@ -1,4 +1,4 @@
-//! Replaces both addresses by tc's stateless NAT action, without an eBPF program.
+//! Rewrites both addresses of a packet with tc's stateless NAT action (act_nat), without an eBPF program.
 
 use std::net::Ipv4Addr;
 

@@ -1,4 +1,4 @@
-//! Attaches empty programs in the places of rewrite's programs, for traffic between public addresses. The
+//! Attaches empty programs at the attach points of rewrite's programs, for traffic between public addresses. The
 //! cost of the empty programs is the lower bound of rewrite's cost.
 
 use anyhow::Result;

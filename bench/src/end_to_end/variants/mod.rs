@@ -38,9 +38,9 @@ pub enum Variant {
     RewriteXdp,
     /// Routes, and NAT by iptables.
     Iptables,
-    /// Addresses replaced by nft, without conntrack.
+    /// nft rules that rewrite the addresses, without conntrack.
     Nft,
-    /// Addresses replaced by tc's NAT action.
+    /// tc's NAT action, which rewrites the addresses.
     ActNat,
     /// The kernel's VXLAN tunnel.
     Vxlan,
@@ -132,13 +132,14 @@ impl Variant {
     }
 }
 
-/// Both hosts' addresses for traffic over a variant, and the variant's processes.
+/// Both hosts' addresses for traffic over a variant, and the variant's processes or links.
 pub struct Endpoints {
     /// A's address, as B sees it.
     pub a: Ipv4Addr,
     /// B's address, as A dials it.
     pub b: Ipv4Addr,
-    /// The variant's processes, which end when this field is dropped.
+    /// The variant's processes, or the links of its programs. Dropping this field ends the processes, or detaches the
+    /// programs.
     _running: Option<Box<dyn Send>>,
 }
 

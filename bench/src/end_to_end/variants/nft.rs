@@ -1,4 +1,5 @@
-//! Replaces both addresses by nft without conntrack, which is the cheapest setup with nft.
+//! Rewrites both addresses of a packet with stateless nft rules. This is the cheapest setup with nft, because it does
+//! not use conntrack.
 
 use std::net::Ipv4Addr;
 
@@ -18,7 +19,7 @@ pub fn set_up(lab: &Lab) -> Result<Endpoints> {
     Ok(Endpoints::private())
 }
 
-/// An address and its replacement.
+/// A host's private and public address.
 struct AddressPair {
     private: Ipv4Addr,
     public: Ipv4Addr,

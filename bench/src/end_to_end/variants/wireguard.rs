@@ -1,4 +1,4 @@
-//! Sets up WireGuard in userspace by wireguard-go, because the kernel may lack WireGuard.
+//! Sets up WireGuard in userspace with wireguard-go, because the kernel may lack WireGuard.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use super::{Endpoints, Side, sides};
 use crate::daemon::Daemon;
 use crate::processor::Processor;
 
-/// The folder of wireguard-go's control sockets, independent of the network namespace.
+/// The folder of wireguard-go's control sockets. All network namespaces share this folder.
 const SOCKETS: &str = "/var/run/wireguard";
 /// The time limit until wireguard-go accepts settings.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -53,7 +53,7 @@ impl Tunnel {
         command.args(["--foreground", &interface]).env("WG_PROCESS_FOREGROUND", "1");
         let mut daemon = Daemon::start(&mut command, folder.join(format!("{name}.log")))?;
         daemon.wait_until(|_| socket.0.exists())?;
-        // The socket file exists shortly before wireguard-go listens on it.
+        // Retry the settings: the socket file exists shortly before wireguard-go listens on the socket.
         let mut last = None;
         wait_until("wireguard-go takes its settings", PATIENCE, || {
             last = keys.set(peer, side, &interface).err();

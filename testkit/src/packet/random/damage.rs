@@ -30,7 +30,8 @@ impl Making<'_> {
         bytes
     }
 
-    /// Overwrites UDP's length field, or UDP-Lite's coverage field at the same offset.
+    /// Overwrites UDP's length field, or UDP-Lite's coverage field at the same offset. For any other transport,
+    /// overwrites the two bytes at this offset.
     fn change_length_of_datagram(&mut self, bytes: &mut [u8], header_len: usize) {
         let at = header_len + 4;
         if at + 2 <= bytes.len() {

@@ -36,8 +36,8 @@ impl Making<'_> {
         let at_mtu = [0, 0, high, low];
         let any = self.random.bits8();
         let at_any = [0, 0, 0, any];
-        // The second byte is the quoted packet's length in 32-bit words (RFC 4884). ICMPv6 has this length in the first
-        // byte, in units of 8 bytes.
+        // The second of the four bytes is the quoted packet's length in 32-bit words (RFC 4884). ICMPv6 has this length
+        // in the first of the four bytes, in units of 8 bytes.
         let with_length = [0, 32, 0, 0];
         match family {
             Family::V4 => self.random.weighted(&[

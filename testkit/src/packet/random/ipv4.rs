@@ -71,7 +71,7 @@ impl Making<'_> {
         }
     }
 
-    /// A random range for a fragment of a packet with `whole` bytes that can be fragmented.
+    /// A random range for a fragment. `whole` is the length in bytes of the packet's fragmentable part.
     pub fn fragment(&mut self, whole: usize) -> Range<usize> {
         let eighths = whole / 8;
         let start = match self.random.below(100) {

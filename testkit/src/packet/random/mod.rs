@@ -64,7 +64,7 @@ pub struct Profile {
     pub minimum_len: usize,
     /// The maximum length of a frame in bytes, which is the test run's limit.
     pub maximum_len: usize,
-    /// True if `BPF_PROG_TEST_RUN` must accept every frame: it refuses some frames that end within their
+    /// True if every frame must be long enough for `BPF_PROG_TEST_RUN`, which refuses some frames that end within their
     /// IP header.
     pub for_test_run: bool,
 }

@@ -31,7 +31,7 @@ pub struct Ends<A> {
     pub source: A,
     /// The destination.
     pub destination: A,
-    /// The source and destination after the rewrite, if the packet can be rewritten.
+    /// The source and destination after the rewrite, if the programs can rewrite the packet or a quote of it.
     pub rewritten: Option<(A, A)>,
     /// The name of this pair of addresses in the packet's description.
     pub what: &'static str,

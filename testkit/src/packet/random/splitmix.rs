@@ -31,7 +31,7 @@ impl SplitMix {
         mixed(self.state)
     }
 
-    /// A number below `bound`, which is not 0.
+    /// A number from 0 to `bound - 1`. `bound` must not be 0.
     pub const fn below(&mut self, bound: usize) -> usize {
         let product = self.next() as u128 * bound as u128;
         (product >> 64) as usize

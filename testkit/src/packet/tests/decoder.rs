@@ -26,8 +26,8 @@ pub fn extensions<'a>(ipv6: &Ipv6Slice<'a>) -> Vec<Ipv6ExtensionSlice<'a>> {
     ipv6.extensions().clone().into_iter().collect()
 }
 
-/// True if the transport checksum of `packet` is right between the addresses in its IP header; `None` if etherparse
-/// can't compute the checksum.
+/// True if the transport checksum of `packet` is correct for the addresses in its IP header; `None` if etherparse can't
+/// compute the checksum.
 pub fn checksum_is_right(packet: &[u8]) -> Option<bool> {
     let decoded = decode(packet);
     checksum_is_right_between(packet, decoded.source_addr(), decoded.destination_addr())

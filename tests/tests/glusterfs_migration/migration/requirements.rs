@@ -34,7 +34,7 @@ impl HostState {
         STATE.iter().map(|words| host.run(words)).collect::<Result<_>>().map(Self)
     }
 
-    /// Fails with the differences. Programs attached by tcx last only as long as their pins, so the check covers the
+    /// Fails at the first difference. Programs attached by tcx last only as long as their pins, so the check covers the
     /// pins.
     pub fn require_unchanged(&self, host: &Namespace) -> Result<()> {
         let now = Self::of(host)?;
@@ -75,8 +75,8 @@ impl Migration {
         Ok(())
     }
 
-    /// Requires that nothing is left to heal, and that no brick is away. Files that the client is writing right now
-    /// don't count.
+    /// Requires that both servers are connected, and waits until neither brick has a file to heal. The wait allows for
+    /// files that the client is writing right now.
     pub(super) fn require_healed(&self) -> Result<()> {
         self.require_connected()?;
         wait_until("nothing to heal", CONNECTED, || {

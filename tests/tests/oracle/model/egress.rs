@@ -51,7 +51,8 @@ pub fn packet(model: &mut Model, seen: &Seen, change: &mut Rewriting) -> Result<
     rewrite(change, &headers, origin.underlay, public, peer.slot)
 }
 
-/// Handles a packet from an address that this host does not have: on a gateway, an error from a router behind it.
+/// Handles a packet from an address that this host does not have. Only a gateway rewrites such a packet, if it is an
+/// error from a router behind the gateway.
 fn from_behind(
     model: &mut Model,
     seen: &Seen,
@@ -68,8 +69,8 @@ fn from_behind(
     error::from_behind(model, seen, headers, public, peer.slot, change)
 }
 
-/// Handles a packet to a peer's public address. If the source is this host's underlay address, the replies go to that
-/// address, too.
+/// Handles a packet to a peer's public address. If the source is this host's underlay address, the model remembers the
+/// flow, so that the replies are also left alone.
 fn to_public(model: &mut Model, seen: &Seen) {
     let [source, destination] = seen.addresses();
     let entry = model.cluster.entry(destination).expect("found before");
@@ -79,8 +80,8 @@ fn to_public(model: &mut Model, seen: &Seen) {
     let flow = flow_sent(seen.frame, &headers, source, destination);
     if flow.is_some() {
         model.note(flow, Some(FlowAction::LeftAlone));
-        // If the public address's mark is already set, the private address may lack the mark: only flows to
-        // the private address need it.
+        // Like the programs, set both marks only if the public address lacks its mark. The private address may then
+        // lack its mark, which only packets to the private address need.
         if !model.marks(destination).public_flows {
             model.marks(destination).public_flows = true;
             model.marks(private).public_flows = true;

@@ -91,7 +91,7 @@ impl Headers {
         Some([[frame[at], frame[at + 1]], [frame[at + 2], frame[at + 3]]])
     }
 
-    /// The type of an ICMP message of the packet's own family. The message's header must be complete.
+    /// The ICMP type, if the packet has a complete ICMP header of its own family: ICMP in IPv4, ICMPv6 in IPv6.
     pub fn icmp_type(&self, frame: &[u8]) -> Option<u8> {
         let is_icmp = self.protocol == Some(self.family.icmp());
         (is_icmp && self.part != Part::Later && self.payload.len() >= 8)
@@ -166,8 +166,8 @@ pub fn addresses(frame: &[u8], start: usize, family: Family) -> [IpAddr; 2] {
     })
 }
 
-/// The headers of the packet at `start`, whose IP header must be complete. The length field of a segmented packet is 0
-/// if the packet is too long for it.
+/// The headers of the packet at `start`, whose IP header must be complete. A GSO or GRO packet that is too long for its
+/// length field has 0 in the field (BIG TCP), and ends at the end of the frame.
 pub fn of_packet(
     frame: &[u8],
     start: usize,

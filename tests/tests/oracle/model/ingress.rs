@@ -105,7 +105,9 @@ fn from_peer(
     rewrite(change, &headers, private, to, peer.slot)
 }
 
-/// Handles a notice from a peer: the host answers a request, and the peer may have shown its address.
+/// Handles a notice from a peer. A question gets the mark of the answer, because the kernel echoes the request. A
+/// notice from an awaited peer between the current addresses makes packets to the peer go between these addresses; the
+/// peer stays awaited if the notice is a question.
 fn received(
     model: &mut Model,
     headers: &Headers,
@@ -151,8 +153,8 @@ const SYN: u8 = 0x02;
 const RST: u8 = 0x04;
 const ACK: u8 = 0x10;
 
-/// True if this is a reset of a connection that the peer does not know, in the peer's grace period.
-/// The peer's first SYN shows that the peer is attached.
+/// True if this is a reset without ACK in the peer's grace period: the peer does not know the connection. The peer's
+/// first SYN without ACK shows that the peer is attached, and ends the grace period.
 fn is_stray_reset(model: &mut Model, seen: &Seen, headers: &Headers) -> bool {
     let now = model.now;
     let marks = model.marks(headers.source);

@@ -1,5 +1,5 @@
-//! Models the programs' memory from packet to packet. Entries never expire in the model: no run lasts as long as the
-//! shortest lifetime of an entry.
+//! Models the programs' memory from packet to packet. Entries never expire in the model: an episode usually ends before
+//! the shortest lifetime of an entry, and `episode::run` repeats a slow episode that finds a difference.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -10,15 +10,16 @@ use crate::cluster::{Cluster, Pair, Range, Role};
 /// The notes about one of a peer's entries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Marks {
-    /// True if there are flows with the peer in which this host's public address is an end point.
+    /// True if this host has flows with the peer in which this host's underlay address is an end point.
     pub public_flows: bool,
     /// True if the peer's packets arrive with its private address.
     pub replies_native: bool,
-    /// The end of the grace period, or the expiry of a former address.
+    /// In a public address's entry, the end of the grace period. In a former address's entry, the expiry.
     pub until: u32,
     /// True if the peer may not know this host's current underlay address.
     pub use_former_source: bool,
-    /// True until the peer shows that it holds the entry's address and this host's current underlay address.
+    /// In a public address's entry, true until the peer has shown that it sends between that address and this host's
+    /// current underlay address. In all other entries, false.
     pub awaited: bool,
 }
 
@@ -36,13 +37,14 @@ pub enum FlowAction {
 /// A flow as it is on the wire, or a datagram in fragments, whose identification takes the place of the ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
-    /// This host's address.
+    /// For a flow, this host's address. For a datagram, the source address.
     pub local: IpAddr,
-    /// The peer's address.
+    /// For a flow, the peer's address. For a datagram, the destination address.
     pub peer: IpAddr,
-    /// This host's port, in network order.
+    /// For a flow, this host's port in network order, or the identifier of an ICMP echo. For a datagram, the first two
+    /// bytes of the identification.
     pub local_port: [u8; 2],
-    /// The peer's port, in network order.
+    /// For a flow, the peer's port in network order. For a datagram, the last two bytes of the identification.
     pub peer_port: [u8; 2],
     /// The IP protocol number.
     pub protocol: u8,
@@ -104,7 +106,7 @@ pub fn flow_received(frame: &[u8], headers: &Headers) -> Option<Key> {
     let (peer, local) = (headers.source, headers.destination);
     let ends = ends(frame, headers, echo_reply(headers))?;
     let is_echo = headers.protocol == Some(headers.family.icmp());
-    // The identifier belongs to this host in the reply, too.
+    // `ends` returns the identifier first. It belongs to this host's end in the reply, too.
     let [peer_port, local_port] = if is_echo { [ends[1], ends[0]] } else { ends };
     Some(Key {
         local,

@@ -69,7 +69,7 @@ impl<'a> Rewriting<'a> {
         }
     }
 
-    /// Replaces a notice's mark by a new mark. Both have four bytes with the same sum.
+    /// Writes a new mark into a notice. All marks have the same sum, so the checksum stays the same.
     pub fn mark(&mut self, at: usize, mark: [u8; 4]) {
         self.is_marked = true;
         self.new[at..at + 4].copy_from_slice(&mark);

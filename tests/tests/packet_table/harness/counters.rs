@@ -8,7 +8,7 @@ use tunnel_common::counters::{Count, PeerCounters};
 use tunnel_common::maps;
 use tunnel_common::outcome::{Direction, Reason, ReasonCounters};
 
-/// A counter's place.
+/// One counter of one direction: a peer's counter, or a reason's counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counter {
     /// Rewritten packets of the peer in this slot.

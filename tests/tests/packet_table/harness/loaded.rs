@@ -45,9 +45,9 @@ pub enum Program {
 /// Two fields of an skb that the kernel segments or has merged. Both are 0 in any other skb.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Segmentation {
-    /// The number of segments; 0 if uncounted.
+    /// The field `gso_segs`: the number of segments, or 0 if the kernel has not counted them.
     pub segments: u32,
-    /// The number of payload bytes in each segment. The last segment may be shorter.
+    /// The field `gso_size`: the number of payload bytes in each segment. The last segment may be shorter.
     pub len: u32,
 }
 
@@ -62,7 +62,7 @@ impl Segmentation {
     }
 }
 
-/// The programs, loaded with some settings.
+/// The programs, loaded with one combination of settings.
 pub struct Loaded {
     ebpf: Ebpf,
     runs_xdp: bool,
@@ -85,7 +85,7 @@ impl Loaded {
         Ok(Self { ebpf, runs_xdp })
     }
 
-    /// True if the kernel runs the program.
+    /// True if the kernel runs the ingress program at this hook.
     pub fn runs(&self, ingress: Ingress) -> bool {
         match ingress {
             Ingress::Tc => true,
@@ -182,9 +182,9 @@ fn verdict(of: Program, value: u32) -> Result<Verdict> {
     }
 }
 
-/// True if the kernel accepts the program. Kernels before Linux 5.18 know neither the flag of a
-/// program that takes packets in several buffers (commit f45d5b6ce2e8) nor the helpers that read
-/// such packets (commit 3f364222d032).
+/// True if the kernel accepts the program. False on kernels before Linux 5.18, which know neither the flag of a program
+/// that takes packets in several buffers (commit f45d5b6ce2e8) nor the helpers that read such packets (commit
+/// 3f364222d032).
 fn loads_xdp(program: &mut Xdp) -> Result<bool> {
     let error = match program.load() {
         Ok(()) => return Ok(true),

@@ -20,7 +20,7 @@ pub use self::loaded::verified_instructions;
 use crate::hosts::Host;
 use crate::row::{Counted, Ingress, Passage, Row};
 
-/// Loading takes longer than a hundred rows, so all tests share the loaded programs, one test after the other.
+/// The loaded programs. All tests share them, one test at a time, because loading takes longer than a hundred rows.
 static LAB: Mutex<Lab> = Mutex::new(Lab { loaded: Vec::new() });
 
 /// Runs every row and panics with a report of all failures.
@@ -100,7 +100,8 @@ impl Lab {
         let index = match known {
             Some(index) => index,
             None => {
-                // No row can run without the programs, so panic at once. The verifier's log is long.
+                // No row can run without the programs, so panic at once: an error would put the verifier's long log
+                // into the report of every row.
                 let loaded =
                     Loaded::new(&host.settings).unwrap_or_else(|error| panic!("{error:#}"));
                 self.loaded.push((host.settings, loaded));

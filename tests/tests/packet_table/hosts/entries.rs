@@ -14,10 +14,10 @@ pub trait Octets: Pod + Default {
     /// The address of this family.
     fn of(address: Dual) -> Self;
 
-    /// The number of bits that the addresses of a range share.
+    /// The length of the range's prefix in this family, in bits.
     fn bits(range: Range) -> u8;
 
-    /// The words that bind a peer's addresses to each other.
+    /// The value of the field `Peer::tie`: see [`peers::tie`] for IPv6; always 0 for IPv4.
     fn tie(private: Self, public: Self) -> Self;
 }
 
@@ -101,7 +101,7 @@ impl Host {
         })
     }
 
-    /// The ranges that a gateway's programs look up.
+    /// This host's ranges, which only a gateway's programs look up; empty on any other host.
     pub fn own_ranges<A: Octets>(&self) -> Vec<(Key<A>, LocalRange<A>)> {
         if self.settings.gateway == 0 {
             return Vec::new();

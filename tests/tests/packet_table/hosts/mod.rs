@@ -103,9 +103,9 @@ pub struct KnownPeer {
     pub member: Member,
     /// The peer's slot.
     pub slot: u32,
-    /// True if packets from the peer's private address may arrive.
+    /// True for a direct peer: packets that arrive with its private address as their source pass.
     pub direct: bool,
-    /// The bypass rules that the programs check.
+    /// The bypass rules that the programs check for this peer: the value of the field `Peer::bypass`.
     pub bypass: u8,
 }
 
@@ -129,7 +129,7 @@ impl KnownPeer {
 /// A bypass rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// The slot, or `CLUSTER`.
+    /// The peer's slot, or `CLUSTER` for all peers.
     pub slot: u32,
     /// The IP protocol number.
     pub protocol: u8,

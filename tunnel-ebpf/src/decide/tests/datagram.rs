@@ -45,7 +45,7 @@ pub enum Checksum {
 #[derive(Clone, Debug)]
 pub struct Datagram<F: Version> {
     pub traffic_class: u8,
-    /// IPv4 uses the lower half; IPv6 uses the identification only in fragments.
+    /// IPv4 uses the lower half. IPv6 uses the lower 20 bits as the flow label, and the whole value in fragments.
     pub identification: u32,
     /// Only IPv4 uses this flag.
     pub dont_fragment: bool,

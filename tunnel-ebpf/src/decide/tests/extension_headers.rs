@@ -269,7 +269,7 @@ fn a_quote_that_is_cut_within_its_chain_is_of_no_flow() {
     }
 }
 
-/// The program uses the present part of each header, whatever the quoted length says.
+/// The program uses the headers that the quote holds, whatever the length in the quoted IPv6 header says.
 #[test]
 fn a_quote_of_every_length_behind_several_headers() {
     let (srva, srvb) = (Host::<V6>::srva(), Host::<V6>::srvb());

@@ -173,8 +173,8 @@ fn errors_that_do_not_quote_a_packet_of_the_flow_are_rewritten<F: Version>() {
     assert_eq!(host.receive(&error), REWRITTEN, "another flow");
 }
 
-/// IP identifications wrap; the kernel discards fragments that it can't reassemble within half a minute (Linux,
-/// net.ipv4.ipfrag_time).
+/// IP identifications wrap, so the table forgets a datagram after half a minute. The kernel discards fragments that it
+/// can't reassemble within the same time (Linux, net.ipv4.ipfrag_time).
 fn a_datagram_is_forgotten_long_before_its_identification_comes_round<F: Version>() {
     let host = after_a_query::<F>();
     let ours = answer_in_fragments::<F>(77);

@@ -61,7 +61,7 @@ fn may_change<F: Version>(packet: &[u8]) -> Vec<Range<usize>> {
     let header_and_transport = |start: usize| {
         let header = start + F::WRITTEN_FROM..start + F::HEADER_LEN;
         let Some((payload, protocol)) = F::payload(&packet[start..]) else {
-            // The quote is cut within its headers.
+            // The packet, or its quote, is cut within its headers.
             return (start, vec![header]);
         };
         let payload = start + payload;
@@ -79,7 +79,7 @@ fn may_change<F: Version>(packet: &[u8]) -> Vec<Range<usize>> {
         if is_error && packet.len() >= payload + 8 + F::HEADER_LEN {
             all.extend(header_and_transport(payload + 8).1);
         } else if !is_error && !F::CONTROL_HAS_PSEUDO_HEADER {
-            // The message's checksum covers no addresses.
+            // The message's checksum covers no addresses, so a rewrite does not change it.
             all.pop();
         }
     }
@@ -145,7 +145,7 @@ fn random_ipv6_bytes_are_left_as_they_are_unless_they_are_rewritten() {
     assert_seen(outcomes_of_random_packets::<V6>(random), &also);
 }
 
-/// Random bytes without any header: hardly any of them concern a peer.
+/// Random bytes without a valid header: with this seed, no packet concerns a peer.
 fn noise_is_left_as_it_is<F: Version>() {
     let random = &mut Random::new(0x6e6f_6973_6521);
     let host = Host::<F>::srva();

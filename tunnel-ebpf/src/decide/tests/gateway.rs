@@ -153,7 +153,7 @@ fn only_underlay_addresses_start_public_flows<F: Networks>() {
     assert_eq!(host.flows(), []);
 }
 
-/// A member whose private and underlay addresses are equal has two entries under one key.
+/// If a member's private and underlay addresses are equal, the entry under this address has both roles.
 fn a_member_with_one_address_is_both<F: Networks>() {
     let mut host = gateway::<F>();
     let alike = Member::new(F::BEHIND_NAT, F::BEHIND_NAT);

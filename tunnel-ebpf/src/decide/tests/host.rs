@@ -62,7 +62,7 @@ impl<F: Version> Host<F> {
         self.tables.flows.borrow().get(flow).map(|(_, flow_action)| *flow_action)
     }
 
-    /// True if the entry under `address` tells the ingress program to look up flows.
+    /// True if the entry under `address` tells the programs to look up flows.
     pub fn looks_for_flows_of(&self, address: Octets<F>) -> bool {
         self.tables.value(address).is_some_and(|peer| peer.public_flows == 1)
     }

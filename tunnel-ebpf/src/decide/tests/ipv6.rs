@@ -15,7 +15,7 @@ pub const ROUTING: u8 = 43;
 pub const FRAGMENT: u8 = 44;
 pub const DESTINATION_OPTIONS: u8 = 60;
 
-/// An extension header. Its first byte, the next header's number, is filled in later.
+/// An extension header. `packet_header` fills in its first byte, the next header's number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Extension {
     pub number: u8,

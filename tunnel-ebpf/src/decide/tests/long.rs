@@ -68,8 +68,8 @@ fn bytes_behind_the_longest_packets_stay<F: Version>() {
     }
 }
 
-/// Linux calls a segment of more than 64 KiB BIG TCP. Its header states a length of 0, and the packet extends to its
-/// end in memory.
+/// BIG TCP is Linux's name for a GSO or GRO packet of more than 64 KiB. The packet's header states a length of 0, and
+/// the packet extends to its end in memory.
 fn segments_of_more_than_64_kib_are_rewritten_there_and_back<F: Version>() {
     let (srva, srvb) = (Host::<F>::srva(), Host::<F>::srvb());
     for (beyond, options) in [(1, 0), (2, 12), (120_000, 0), (458_000, 40)] {

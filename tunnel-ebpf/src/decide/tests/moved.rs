@@ -46,7 +46,7 @@ fn once_it_has_drained_the_former_address_is_a_strangers<F: Version>() {
     let host = with_a_moved_peer::<F>(Some(DRAIN));
     let packet = Datagram::<F>::tcp(b"data").bytes(from_former::<F>());
     let error = Datagram::<F>::error(&Datagram::tcp(b"data"), 24);
-    // The quoted packet went to no peer.
+    // The quoted packet went to srva itself, so only the error's source concerns a peer.
     let error = error.bytes_quoting(from_former::<F>(), from_former::<F>());
     host.wait(DRAIN * SECOND - 1);
     assert_eq!(host.receive(&packet), REWRITTEN);

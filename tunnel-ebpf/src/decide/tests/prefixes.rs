@@ -166,7 +166,7 @@ fn a_prefix_has_bypass_rules_like_a_single_peer<F: Networks>() {
     assert_eq!(host.send(&shadowed), bypass, "left alone on purpose");
 }
 
-/// An empty table of prefixes has no cost and no effect.
+/// Without prefixes, the networks' addresses belong to no peer.
 fn a_host_without_prefixes_knows_single_peers_alone<F: Networks>() {
     let host = Host::<F>::srva();
     for (_, private, public) in F::PAIRS {

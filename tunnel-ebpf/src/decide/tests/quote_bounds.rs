@@ -9,7 +9,7 @@ use super::version::{Part, Version, in_both_versions};
 /// The bytes after a quote, which stay unchanged.
 const BEHIND: [u8; 40] = [0xa5; 40];
 
-/// A router's error with `header`, which quotes `quote` of a packet from srva.
+/// An error with the ICMP header `header`, the quote `quote`, and [`BEHIND`] after the quote.
 fn error<F: Version>(header: [u8; 8], quote: &[u8]) -> Datagram<F> {
     Datagram::icmp(header, &[quote, &BEHIND].concat())
 }

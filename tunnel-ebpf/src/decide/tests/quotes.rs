@@ -151,8 +151,8 @@ fn a_quote_of_another_version_is_malformed<F: Version>() {
     }
 }
 
-/// A router may have counted the time to live down after it checked the header, or quote a length in its own byte
-/// order. The checksum stays wrong by the same amount.
+/// A router may quote a time to live that it has decremented, or a length in its own byte order. The quoted checksum is
+/// then wrong, and a rewrite keeps it wrong by the same amount.
 fn a_wrong_checksum_in_a_quote_stays_as_wrong<F: Version>() {
     let host = Host::<F>::srva();
     let datagram = Datagram::<F>::udp(&[0x77; 20]);

@@ -193,7 +193,8 @@ impl<F: Version> HostTables<F> {
         self.change(slot, |peer| peer.bypass = asked);
     }
 
-    /// Changes the entries of the peer in `slot`.
+    /// Changes the entries of the peer in `slot`. Each entry starts again from its initial state, and of the programs'
+    /// notes keeps only `use_former_source`.
     pub fn change(&mut self, slot: u32, change: impl Fn(&mut Peer<Octets<F>>)) {
         let prefixes = self.prefixes.iter_mut().map(|(_, entry)| entry);
         for entry in self.single.values_mut().chain(prefixes) {

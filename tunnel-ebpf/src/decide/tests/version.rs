@@ -56,7 +56,7 @@ pub trait Version:
     /// srva's underlay address when srva is behind a 1:1 NAT.
     const BEHIND_NAT: Octets<Self>;
 
-    /// The words that bind a peer's addresses to each other.
+    /// The value of the field `Peer::tie`: see [`tunnel_common::peers::tie`] for IPv6; always 0 for IPv4.
     fn tie(private: Octets<Self>, public: Octets<Self>) -> Octets<Self>;
 
     /// The route from srva to srvb, as their software sees it.

@@ -192,7 +192,8 @@ async fn runs(
     hook::runs_one_of(folder, &pins, place, direction, netlink, link).await
 }
 
-/// Adds the changes that the old programs made since the copy: the marks of peers that have flows, and the counts.
+/// Adds the changes that the old programs made since the copy: `Peer::public_flows` of the peers that have flows by
+/// now, and the counts.
 /// After a killed change, the counts at the time of the copy are unknown. The larger of the old and the new count then
 /// wins: no count falls, but some packets may be missing.
 fn catch_up(

@@ -78,7 +78,8 @@ pub const fn settings_forth(old: &previous::Settings) -> Settings {
     }
 }
 
-/// Converts settings from this version to ABI 2, for the same members.
+/// Converts settings from this version to ABI 2. Drops the choice of tagged frames and the guarded addresses, which
+/// ABI 2 lacks.
 #[must_use]
 pub const fn settings_back(new: &Settings) -> previous::Settings {
     previous::Settings {

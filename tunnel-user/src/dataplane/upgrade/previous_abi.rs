@@ -1,7 +1,7 @@
 //! Defines ABI 2: the shapes of the previous version's maps.
 //!
-//! These shapes never change: tests compare them with the embedded object. Map values without a type in this file have
-//! the types of this version.
+//! These shapes never change. A test compares them with the embedded object of ABI 2. Map values without a type in this
+//! file have the types of this version.
 
 use aya::Pod;
 use aya::maps::MapType;

@@ -109,8 +109,9 @@ async fn change(
     Ok(report::report(resolved, executor.attachment(), programs.place, &local, was_attached))
 }
 
-/// Reads the pins, and clears away the remains of an interface that is gone or of a killed attach. Returns the
-/// attachment, or the private addresses that an earlier attach has left on the loopback interface.
+/// Reads the pins. For an attached interface, removes stray programs, enlarges the maps if necessary, and returns the
+/// attachment. Otherwise clears away the remains of an earlier attach, and returns the private addresses that it has
+/// left on the loopback interface and that this host still needs.
 async fn existing(
     resolved: &Resolved<'_>,
     netlink: &Netlink,

@@ -23,7 +23,7 @@ pub struct Request {
     pub hook: Option<Hook>,
     /// The place of the ingress program; by default its present place, else tc.
     pub ingress: Option<Ingress>,
-    /// Load programs that log the packets of peers that they do not rewrite.
+    /// Load programs that log the peers' packets that the programs do not rewrite.
     pub verbose: bool,
     /// The time for which the programs accept packets from peers' former addresses; by default the file's time.
     pub drain: Option<Drain>,

@@ -246,8 +246,8 @@ impl Resolved<'_> {
         addresses
     }
 
-    /// The change of this host's identity on the interface. The interface's `maps` hold the present identity. The
-    /// caller fills in the added addresses later.
+    /// The change of this host's identity on the interface. The interface's `maps` hold the present identity; a first
+    /// attach has no maps. The caller fills in the added addresses later.
     ///
     /// # Errors
     /// If the maps can't be read.

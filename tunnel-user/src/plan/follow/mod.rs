@@ -20,13 +20,13 @@ use self::quiet::Quiet;
 /// provide the missing item.
 pub const AWAITED: Duration = Duration::from_secs(3);
 
-/// The maximum number of attaches in a row for the same differences. After the last attach, the repair counts as
-/// failed. Several attaches can be necessary, because the host's network manager may remove a route during an
-/// attach.
+/// The maximum number of attaches in a row for the same differences. If the differences remain after the last attach,
+/// the repair counts as failed. Several attaches can be necessary, because the host's network manager may remove a
+/// route during an attach.
 const IN_A_ROW: u32 = 3;
 
-/// The pause between two checks without an event: the kernel does not announce everything. For example, it does
-/// not announce the removal of a map entry.
+/// The pause between two checks without an event. The daemon needs these checks, because the kernel does not announce
+/// every change, for example the removal of a map entry.
 pub const REGULARLY: Duration = Duration::from_secs(30);
 
 /// The events that the daemon handles.
@@ -152,9 +152,9 @@ pub struct Follow {
     /// True if the next attach may repeat a failed attach.
     try_anyway: bool,
     /// The differences that caused the latest attaches, and the number of these attaches. `None` once a check no
-    /// longer finds the differences.
+    /// longer finds the differences, or after a problem.
     repairing: Option<(Vec<String>, u32)>,
-    /// The differences that caused a failed attach.
+    /// The differences behind the latest failure: an attach failed because of an error, or did not remove them.
     failed: Option<Vec<String>>,
     /// The start of the wait for something that the host's network managers may provide by themselves.
     awaited_since: Option<Duration>,
@@ -235,7 +235,7 @@ impl Follow {
         let has_failed = self.failed.as_ref() == Some(&differences);
         let may_try = |eager: &mut Eager| eager.may_try(now, self.looks_for_event);
         if has_failed && attaches == 0 && !try_anyway && !may_try(&mut self.eager) {
-            // No event has changed the cause of the failure: wait for the backoff.
+            // No event allows a new try: wait for the backoff.
             return self.reload_ended();
         }
         let in_a_row = if has_failed { 1 } else { IN_A_ROW };
@@ -278,7 +278,8 @@ impl Follow {
             self.awaited_reported = true;
             actions = self.report(Report::Problem(problem.clone()));
         }
-        // The service is ready in spite of the problem: the units that depend on it require an attached interface.
+        // With an attached interface, the service is ready in spite of the problem: the units that depend on the
+        // service require no more.
         let attached = problem.standing != Standing::NotAttached;
         if attached && !std::mem::replace(&mut self.ready, true) {
             actions.push(Action::Notify(Notify::Ready));

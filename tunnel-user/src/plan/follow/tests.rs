@@ -17,7 +17,7 @@ struct Host {
     stopped: bool,
     /// The result of the checks.
     found: Drift,
-    /// The result of an attach: the result of the checks after a success, or the problem.
+    /// The result of each attach. After a success, the checks return the contained [`Drift`].
     attach: Result<Drift, Problem>,
 }
 
@@ -199,7 +199,7 @@ fn what_goes_again_while_an_attach_puts_it_back_is_put_back_again_at_once() {
     host.event(Event::Changed);
     host.wait(QUIET);
     assert_eq!((host.attaches.len(), host.reports.len()), (3, 1), "{:?}", host.reports);
-    // The end of the network manager's work is an event, which cuts the wait of half a minute short.
+    // The end of the network manager's work is an event, which causes an attach before the backoff ends.
     host.wait(Duration::from_secs(20));
     let attaches = host.attaches.len();
     host.attach = Ok(same());

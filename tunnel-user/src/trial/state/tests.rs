@@ -19,7 +19,7 @@ fn rolled_back(at: &str) -> RolledBack {
     serde_json::from_value(json).unwrap()
 }
 
-/// Makes the files of `state` unwritable: a folder stands in the place of each new file.
+/// Makes the trial's record and the rollback's record unwritable: a folder stands in the place of each temporary file.
 fn full(state: &State) {
     for name in [TRIAL, ROLLED_BACK] {
         fs::create_dir(state.path.join(format!("{name}.new"))).unwrap();

@@ -146,8 +146,8 @@ const DRIVER_RUNS: &[Run] = &[
     Run { selection: Selection::Ignored, threads: 1, ..run("control", &[], Ability::Tcx) },
 ];
 
-/// A run's line for `guest.sh`: the needed kernel function, the test binary, and the binary's arguments. The
-/// arguments show the output of passed tests, because it contains the reasons for skipped parts. Filters are
+/// A run's line for `guest.sh`: the needed kernel function, the test binary, and the binary's arguments.
+/// `--show-output` also prints the output of passed tests, which contains the reasons for skipped parts. Filters are
 /// parts of tests' names. Returns `None` if the run lists tests and no test matches a filter.
 pub fn line(run: &Run, filters: &[String]) -> Option<String> {
     let is_wanted =
