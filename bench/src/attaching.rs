@@ -1,4 +1,4 @@
-//! Attaches rewrite to a lab's hosts, detaches it, and measures the time of both.
+//! Attaches rewrite to a lab's hosts and detaches it, and measures the duration of each command.
 
 use std::time::{Duration, Instant};
 

@@ -23,8 +23,8 @@ const PASSES: usize = 400;
 const PROBES: usize = 5;
 /// A sample is disturbed if a probe before or after it took more than this multiple of the fastest probe.
 const DISTURBED: f64 = 1.1;
-/// The initial search for the fastest probe takes `SEARCH_MIN`, or the patience divided by `SEARCH_SHARE`
-/// if the quotient is longer.
+/// The initial search for the fastest probe takes `SEARCH_MIN`, or the run's patience (see [`CpuNoise::find`]) divided
+/// by `SEARCH_SHARE` if the quotient is longer.
 const SEARCH_MIN: Duration = Duration::from_secs(2);
 const SEARCH_SHARE: u32 = 60;
 /// The pause between two probes while the processor is slow.

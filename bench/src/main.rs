@@ -35,7 +35,7 @@ use report::{Report, machine, plot, print};
 use suite::{Effort, Setting, Suite};
 use testkit::rewrite_command::Rewrite;
 
-/// Measures rewrite beside its alternatives.
+/// Measures rewrite and its alternatives.
 #[derive(Parser)]
 #[command(
     name = "cargo xtask bench",
@@ -53,13 +53,13 @@ Examples:
   cargo xtask bench --vm 6.12            only ratios, on an emulated processor: a few minutes"
 )]
 struct Cli {
-    /// More rounds, and longer ones
+    /// Measure more and longer rounds
     #[arg(long)]
     full: bool,
     /// Spend up to this many more minutes to wait for a quiet processor and to repeat disturbed samples
     #[arg(long, value_name = "MINUTES", default_value_t = 0)]
     patient: u32,
-    /// Only these suites
+    /// Run only these suites
     #[arg(long, value_name = "SUITE", value_enum)]
     only: Vec<Suite>,
     /// The folder for report.json and plot.svg

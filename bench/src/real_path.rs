@@ -1,5 +1,5 @@
-//! Measures the nanoseconds of each program's run on the real path under load, by the kernel's statistics
-//! (`kernel.bpf_stats_enabled`), and compares them with an empty program at the same attach point.
+//! Measures the nanoseconds per run of each program in the kernel's packet path under load, with the kernel's
+//! statistics (`kernel.bpf_stats_enabled`). For comparison, also measures an empty program at the same attach point.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};

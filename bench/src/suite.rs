@@ -44,7 +44,7 @@ impl Effort {
 pub enum Suite {
     /// Nanoseconds per packet of each program.
     PerPacket,
-    /// Nanoseconds of a run under load.
+    /// Nanoseconds per run of each program, under load.
     RealPath,
     /// Traffic between two hosts, compared with the alternatives.
     EndToEnd,

@@ -8,8 +8,8 @@ use anyhow::{Context, Result, bail};
 /// Runs a command to its end and returns its standard output.
 ///
 /// # Errors
-/// When the command can't be started, or its status is not 0. The error contains the command, the status
-/// and its standard error.
+/// When the command can't be started, or its status is not 0. The error contains the command, its status, its standard
+/// error and its standard output.
 pub fn run(command: &mut Command) -> Result<String> {
     let line = command_line(command);
     let output =
@@ -22,7 +22,7 @@ pub fn run(command: &mut Command) -> Result<String> {
     Ok(stdout)
 }
 
-/// The command as typed in a shell.
+/// The command's program and arguments, separated by spaces.
 #[must_use]
 pub fn command_line(command: &Command) -> String {
     std::iter::once(command.get_program())

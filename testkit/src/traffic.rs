@@ -26,7 +26,7 @@ pub use crate::kernel_counters::{checksum_errors, snmp};
 const PATIENCE: Duration = Duration::from_secs(10);
 const CHUNK: usize = 64 * 1024;
 
-/// A receiver's address. The address's family is known either at compile time or only at run time.
+/// A receiver's address: a [`SocketAddrV4`], or a [`SocketAddr`] of either family.
 pub trait Destination: Into<SocketAddr> {
     /// The type of the address that a sender to this destination can bind to.
     type Source: Into<IpAddr>;

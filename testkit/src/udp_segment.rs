@@ -22,7 +22,8 @@ const RECEIVE_BUFFER: usize = 4 << 20;
 /// The fate of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message {
-    /// The number of the message's [`SEGMENTS`] datagrams that arrived unchanged.
+    /// The kernel accepted the message. The value is the number of datagrams that arrived unchanged, at most
+    /// [`SEGMENTS`].
     Sent(usize),
     /// The kernel refused the message. Before Linux 6.11 (net/ipv4/udp.c, udp_send_skb, commit 10154dbded6d), it
     /// accepts the message only if the interface has checksum offload.

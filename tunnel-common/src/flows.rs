@@ -1,7 +1,7 @@
-//! Defines the keys and values of the maps `flows_v4` and `flows_v6`: the flows in which this host's public address is
-//! an end point, and datagrams in fragments. The egress program inserts a flow. The ingress program looks up a reply's
-//! flow, and then either leaves the reply alone or rewrites only the peer's address in it. A full map evicts the least
-//! recently used flow.
+//! Defines the keys and values of the maps `flows_v4` and `flows_v6`: the flows in which this host's underlay address
+//! is an end point, and datagrams in fragments. The egress program inserts a flow. The ingress program looks up a
+//! reply's flow, and then either leaves the reply alone or rewrites only the peer's address in it. A full map evicts
+//! the least recently used flow.
 
 /// The key of `flows_v4` and `flows_v6`: a flow's addresses and ports on the wire, or the addresses and the
 /// identification of a datagram in fragments. `A` is an address in network order.
@@ -41,17 +41,17 @@ pub struct FlowState {
     /// The time of the last packet that this host sent in the flow, or of the datagram's first fragment: nanoseconds
     /// of CLOCK_MONOTONIC.
     pub last_sent: u64,
-    /// The action for packets of the flow: [`LEFT_ALONE`], [`FROM_UNDERLAY`] or [`BYPASSED`].
+    /// The action for packets of the flow or datagram: [`LEFT_ALONE`], [`FROM_UNDERLAY`] or [`BYPASSED`].
     pub action: u8,
     /// Always 0.
     pub reserved: [u8; 3],
     /// A hash of the key: always odd, or 0 in an entry that programs of ABI 2 wrote. The kernel may give the entry's
-    /// slot to a different flow during a read: `action` is valid if `tag` is 0 or the tag of the flow that was looked
-    /// up.
+    /// memory to a different key during a read: a program accepts `action` if `tag` is 0, or equals the hash of the key
+    /// that the program looked up.
     pub tag: u32,
 }
 
-/// Both ends are public addresses: the programs leave the packets alone.
+/// This host's end is its underlay address, the peer's end a public address: the programs leave the packets alone.
 pub const LEFT_ALONE: u8 = 1;
 /// This host's end is its underlay address, the peer's end a private address: the programs replace only the peer's
 /// address.

@@ -1,8 +1,8 @@
 //! Defines the ABI between the eBPF programs and everything that reads or writes their pinned maps.
 //!
 //! Every struct here is `#[repr(C)]`, without implicit padding, and holds addresses and ports as byte arrays in network
-//! order, so that `bpftool map dump pinned` prints them as text. A change to a name, a field or a size here requires a
-//! new [`ABI_VERSION`].
+//! order: `bpftool map dump pinned` prints their bytes in the order in which people read them. A change to a name, a
+//! field or a size here requires a new [`ABI_VERSION`].
 #![no_std]
 
 pub mod attachment;

@@ -51,8 +51,8 @@ pub struct LocalRange<A> {
     pub private: A,
     /// The underlay address; for a prefix, the first address.
     pub underlay: A,
-    /// The previous underlay address: the source of packets to peers that may not know `underlay` yet; 0 if there
-    /// is none.
+    /// The previous underlay address: the source of packets to peers that might not know `underlay` yet; 0 if there is
+    /// none.
     pub previous_underlay: A,
     /// The length of the prefix in bits. A rewrite keeps the remaining bits, the host part.
     pub length: u8,

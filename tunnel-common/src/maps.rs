@@ -1,15 +1,15 @@
 //! Names the pinned maps and programs. The object, the kernel and bpffs use the same names. The kernel keeps 15
 //! characters of each name (`BPF_OBJ_NAME_LEN`).
 
-/// A hash from [`crate::peers::PeerKey`] to [`crate::peers::Peer`]: single IPv4 addresses.
+/// A hash from [`crate::peers::PeerKey`] to [`crate::peers::Peer`]: IPv4 addresses of peers that are not prefixes.
 pub const PEERS_V4: &str = "peers_v4";
-/// A hash from [`crate::peers::PeerKey`] to [`crate::peers::Peer`]: single IPv6 addresses.
+/// A hash from [`crate::peers::PeerKey`] to [`crate::peers::Peer`]: IPv6 addresses of peers that are not prefixes.
 pub const PEERS_V6: &str = "peers_v6";
 /// A longest-prefix-match trie from IPv4 prefixes to [`crate::peers::Peer`].
 pub const PREFIXES_V4: &str = "prefixes_v4";
 /// A longest-prefix-match trie from IPv6 prefixes to [`crate::peers::Peer`].
 pub const PREFIXES_V6: &str = "prefixes_v6";
-/// An array with the words of a Bloom filter of single addresses: see [`crate::peer_filter`].
+/// An array with the words of a Bloom filter of all addresses in `peers_v4` and `peers_v6`: see [`crate::peer_filter`].
 pub const PEER_FILTER: &str = "peer_filter";
 /// A hash from 0, 1 and so on to [`crate::local_members::LocalMember`].
 pub const LOCAL_MEMBERS: &str = "local_members";

@@ -139,7 +139,7 @@ pub enum Outcome {
         /// The peer's slot.
         slot: u32,
     },
-    /// The packet concerns a peer, but the program did not rewrite it. A counter for each reason counts such packets.
+    /// The packet concerns a peer, but the program did not rewrite it. Each reason has its own counter.
     NotRewritten(Reason),
 }
 

@@ -1,5 +1,5 @@
 //! Computes the position of an address's bit in `peer_filter`, a Bloom filter with one hash. The filter holds the
-//! addresses of all peers that are single hosts, for both versions of IP.
+//! addresses of all peers that are not prefixes, for both versions of IP.
 //!
 //! A lookup in `peers_*` can miss an entry during the entry's replacement (docs/decisions/0030). So a program repeats a
 //! failed lookup if the address's bit is set: the bit is set for every address in the filter, and for few other
@@ -25,8 +25,8 @@ impl Position {
     #[must_use]
     #[inline(always)]
     pub const fn of_words(words: [u64; 2]) -> Self {
-        // An odd multiplier without a pattern: different marks give different hashes, and each bit of a mark affects
-        // the upper bits, which give the position.
+        // An odd multiplier without a pattern: different marks give different hashes. The position is the hash's upper
+        // 16 bits, which each bit of the mark affects. Different marks may still have the same position.
         let hash = mark(words).wrapping_mul(0xc2b2_ae3d_27d4_eb4f);
         Self { word: (hash >> 54) as u32, bit: 1 << (hash >> 48 & 63) }
     }

@@ -5,7 +5,7 @@
 //! egress program looks up the destination, and the ingress program looks up the source to detect spoofed packets. The
 //! key of the second entry is the peer's public address: the ingress program looks up the source. A peer that has just
 //! moved may have several entries under public addresses. A peer that is a whole network has its entries in the prefix
-//! maps. The programs search the prefix maps only for addresses that no single peer has.
+//! maps. The programs search the prefix maps only for addresses that `peers_v4` and `peers_v6` do not hold.
 //!
 //! `A` is an address in network order: `[u8; 4]` or `[u8; 16]`.
 //!
@@ -45,8 +45,8 @@ pub struct Peer<A> {
     /// The peer's private address, which this host's software dials. For a prefix, the first address.
     pub private: A,
     /// In an entry under a private address, the destination of packets to the peer: the former public address until the
-    /// peer has shown that it is at the current one. In an entry under a public address, that public address. For a
-    /// prefix, the first address.
+    /// peer has shown that it is at the current one. In an entry under a public address, the same address as the key.
+    /// For a prefix, the first address.
     pub public: A,
     /// This host's private address towards the peer. A gateway uses `local_v4` or `local_v6` instead.
     pub local_private: A,
@@ -54,7 +54,7 @@ pub struct Peer<A> {
     /// this is the former address until the peer has shown that it knows the current one. A gateway does not use this
     /// field.
     pub local_underlay: A,
-    /// For a single IPv6 address, [`tie`] of `private` and `public`; 0 for all others.
+    /// For IPv6, [`tie`] of `private` and `public`, unless the peer is a prefix. In all other entries: 0.
     pub tie: A,
     /// The peer's index in `peer_counters` and its key in `members`.
     pub slot: u32,
@@ -63,7 +63,7 @@ pub struct Peer<A> {
     /// The length of the key's prefix in bits; 32 or 128 for a single address. A rewrite keeps the remaining bits, the
     /// host part.
     pub length: u8,
-    /// On a gateway, and for a peer that is a prefix: 1 while the peer may not know this host's current underlay
+    /// On a gateway, and for a peer that is a prefix: 1 while the peer might not know this host's current underlay
     /// address. Packets to the peer then leave from the previous underlay address. The ingress program clears this
     /// field in both entries when a packet from the peer arrives at the current underlay address.
     pub use_former_source: u8,
@@ -76,13 +76,13 @@ pub struct Peer<A> {
     /// 1 while packets from a direct peer arrive with its private address: packets to the peer then leave as they are.
     /// The ingress program sets and clears this field in both entries.
     pub replies_native: u8,
-    /// 1 if this host has flows with the peer in which its own public address is an end point: the programs then look
+    /// 1 if this host has flows with the peer in which its own underlay address is an end point: the programs then look
     /// up flows in `flows_v4` or `flows_v6`. The egress program sets this field in both entries.
     pub public_flows: u8,
     /// The rules of `bypass` to check: [`BYPASS_CLUSTER`], [`BYPASS_MEMBER`], their sum, or 0.
     pub bypass: u8,
     /// In an entry under a public address: the end of the grace period, in seconds of CLOCK_MONOTONIC. Until then,
-    /// rewrite may not be attached on the peer yet, and the ingress program drops the peer's resets of unknown
+    /// rewrite might not be attached on the peer yet, so the ingress program drops the peer's resets of unknown
     /// connections. The ingress program sets this field to 0 when the period is over. In an entry under a former
     /// address: 0. In an entry under a private address, this field has no meaning.
     pub grace_until: u32,
@@ -114,8 +114,8 @@ pub const fn tie(private: [u8; 16], public: [u8; 16]) -> [u8; 16] {
 #[must_use]
 #[inline(always)]
 pub const fn mark(private: [u64; 2]) -> u64 {
-    // An odd multiplier with the bits of the golden ratio: the multiplication carries each bit of the word to all bits
-    // above it. The byte swap puts the end of the first half, where networks differ, into the lowest bits.
+    // An odd multiplier with the bits of the golden ratio: the multiplication spreads each bit of the word over the
+    // bits above it. The byte swap puts the end of the first half, where networks differ, into the lowest bits.
     private[0].swap_bytes().wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ private[1]
 }
 

@@ -42,7 +42,8 @@ pub trait Address: Copy + Eq {
         is_private: bool,
     ) -> (Self, bool);
 
-    /// The value of [`tunnel_common::peers::Peer::tie`] for a single peer's two addresses.
+    /// The value of [`tunnel_common::peers::Peer::tie`] for the private and public address of a peer that is not a
+    /// prefix.
     fn tie(private: Self, public: Self) -> Self::Octets;
 
     /// The sum of the address's words.

@@ -35,7 +35,7 @@ impl Conditions {
         self.is_direct() && self.replies_native()
     }
 
-    /// True if there are flows with the peer in which this host's public address is an end point.
+    /// True if there are flows with the peer in which this host's underlay address is an end point.
     #[must_use]
     #[inline(always)]
     pub const fn has_public_flows(self) -> bool {

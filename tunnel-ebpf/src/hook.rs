@@ -50,7 +50,7 @@ pub fn verdict<H: Hook, F: Supported, T: Tags>(
         Outcome::NotOurs | Outcome::Rewritten { .. } => H::PASS,
         Outcome::NotRewritten(reason) => {
             cold_path();
-            // Determine the verdict before the call of the log: after a call, old verifiers may forget that a branch
+            // Determine the verdict before the call to the log: after a call, old verifiers may forget that a branch
             // depends on the reason (docs/decisions/0017-verifiers-before-6-8.md).
             let action = not_rewritten::<H, T>(packet, direction, reason);
             F::log(&H::context(packet), &packet, direction, reason, H::len(packet));

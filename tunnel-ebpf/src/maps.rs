@@ -69,7 +69,7 @@ type Flows<A> = LruHashMap<Flow<A>, FlowState, FLOWS_CAPACITY>;
 
 /// The maps of one version of IP.
 pub trait FamilyMaps: Family {
-    /// Single peers.
+    /// Peers that are not prefixes.
     const PEERS: &'static Peers<Octets<Self>>;
     /// Peers that are prefixes.
     const PREFIXES: &'static Prefixes<Octets<Self>>;
@@ -78,8 +78,8 @@ pub trait FamilyMaps: Family {
     /// Remembered flows.
     const FLOWS: &'static Flows<Octets<Self>>;
 
-    /// 1 if a single peer has `address`, given by its long words, although a lookup did not find the entry. 0 in all
-    /// other cases. For most addresses without a peer, the filter alone gives the answer.
+    /// For an address that a lookup did not find, given by its long words: 1 if a new lookup in `PEERS` finds it, and
+    /// otherwise 0. For most addresses without a peer, the filter alone gives the answer.
     fn is_missed(address: [u64; 2]) -> u64;
 
     /// True if there are peers with addresses of this version.

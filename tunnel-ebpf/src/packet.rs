@@ -44,8 +44,8 @@ pub trait Packet {
         false
     }
 
-    /// True if a socket of this host has the protocol and the ports of `flow` between the addresses `ends`, this host's
-    /// and the peer's. False if the kernel can't tell.
+    /// True if a socket of this host has the flow's protocol and ports, between the given source (this host's address)
+    /// and destination (the peer's address). False if the kernel can't tell.
     fn has_socket<A: Address>(&self, _: &Flow<A::Octets>, _: &Addresses<A>) -> bool {
         false
     }
@@ -81,7 +81,7 @@ pub trait PacketMut: Packet {
         words: &[u32; M],
     ) -> Result<(), WriteFailed>;
 
-    /// Replaces `N` words at `offset`. The caller's replacements together keep the packet's sum.
+    /// Replaces `N` words at `offset`. The caller's replacements together leave the sum over the packet unchanged.
     ///
     /// # Errors
     /// If the words do not lie within the packet, or as for [`Self::store_header`].
@@ -91,7 +91,7 @@ pub trait PacketMut: Packet {
         words: &[u32; N],
     ) -> Result<(), WriteFailed>;
 
-    /// Replaces a checksum at `offset`. The caller's replacements together keep the packet's sum.
+    /// Replaces a checksum at `offset`. The caller's replacements together leave the sum over the packet unchanged.
     ///
     /// # Errors
     /// The same as for [`Self::store_words`].

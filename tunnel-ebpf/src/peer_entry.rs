@@ -72,7 +72,7 @@ impl<O> SharedPeer<O> {
         unsafe { self.0.get().byte_add(offset_of!(Peer<O>, direct)).cast::<u32>().read_volatile() }
     }
 
-    /// Notes that this host has flows with the peer in which its own public address is an end point.
+    /// Notes that this host has flows with the peer in which its own underlay address is an end point.
     #[inline(always)]
     pub fn set_public_flows(&self) {
         store!(self, public_flows, 1);
@@ -139,8 +139,8 @@ impl<'a, A: Address> PeerLookup<'a, A> {
         Self(PeerEntry::without(ABSENT))
     }
 
-    /// The entry `shared` that a lookup of a single `address` found. The kernel may give the entry to another key at
-    /// any moment: `again` then repeats the lookup.
+    /// The entry `shared`, which a lookup of `address` in a hash map found. The kernel may give the entry to another
+    /// key at any moment: `again` then repeats the lookup.
     ///
     /// # Safety
     /// Entries lie at multiples of 8 bytes.
@@ -199,7 +199,7 @@ impl<'a, A: Address> PeerEntry<'a, A> {
         Self { place, role, counterpart, lifetime }
     }
 
-    /// The entry of a single `address`, if it still belongs to that address.
+    /// The entry `shared` of a hash map, if it still belongs to `address`.
     ///
     /// # Safety
     /// The entry lies at a multiple of 8 bytes.
@@ -291,7 +291,7 @@ impl<'a, A: Address> PeerEntry<'a, A> {
         load!(self.shared(), awaited) == 1
     }
 
-    /// True if the entry still belongs to the single `address` under which it was found.
+    /// True if the entry, from a hash map, still belongs to `address`, under which it was found.
     ///
     /// # Safety
     /// The entry lies at a multiple of 8 bytes.
@@ -304,8 +304,8 @@ impl<'a, A: Address> PeerEntry<'a, A> {
     }
 
     /// A new entry for the peer's private address. With the new entry, packets to the peer go between this entry's pair
-    /// of addresses. `address` is this entry's key, a single public address. The result is valid if this entry still
-    /// belongs to `address` afterwards.
+    /// of addresses. `address` is this entry's key: a public address, and not a prefix. The result is valid if this
+    /// entry still belongs to `address` afterwards.
     #[must_use]
     #[inline(always)]
     pub fn agreed(&self, address: A) -> Peer<A::Octets> {

@@ -14,7 +14,8 @@ use crate::pinned_maps::PinnedMaps;
 #[inline(never)]
 pub fn set_public_flows<F: FamilyMaps>(address: &Octets<F>) {
     if let Some(peer) = PinnedMaps::<F>::noted(F::Address::from_octets(*address)) {
-        // If the loader replaces the entry with a 0 in this field, the flow's next packet sets the field again.
+        // The loader may replace the entry with a new one whose field is 0: the flow's next packet sets the field
+        // again.
         peer.set_public_flows();
     }
 }
@@ -59,7 +60,7 @@ pub fn note_shown<F: FamilyMaps>(public: &Octets<F>, peer_sends: bool) -> bool {
     true
 }
 
-/// Notes in the entry under `address` whether the peer's packets arrive native.
+/// Notes in the entry under `address` whether the peer's packets arrive with its private address.
 #[inline(never)]
 pub fn set_replies_native<F: FamilyMaps>(address: &Octets<F>, is_native: bool) {
     if let Some(peer) = PinnedMaps::<F>::noted(F::Address::from_octets(*address)) {

@@ -24,8 +24,8 @@ use crate::maps::{BYPASS, FamilyMaps};
 use crate::settings::{has_bypass, has_moved, is_gateway};
 use crate::{count, peer_notes};
 
-/// The Bloom filter of single peers' addresses. The programs repeat a failed lookup if the filter has the address's
-/// bit.
+/// The Bloom filter of the addresses of all peers that are not prefixes. The programs repeat a failed lookup if the
+/// address's bit is set.
 #[btf_map(name = "peer_filter")]
 static PEER_FILTER: Array<u64, WORDS> = Array::new();
 
@@ -46,7 +46,7 @@ impl<F: FamilyMaps> PinnedMaps<F> {
         Self(core::marker::PhantomData)
     }
 
-    /// The single peer under `address` in the map. The kernel may give the entry to another key at any moment.
+    /// The entry under `address` in the hash map of peers. The kernel may give the entry to another key at any moment.
     #[inline(always)]
     pub fn single(address: F::Address) -> Option<&'static SharedPeer<Octets<F>>> {
         let place = F::PEERS.get_ptr_mut(PeerKey { address: address.octets() })?;
@@ -54,7 +54,7 @@ impl<F: FamilyMaps> PinnedMaps<F> {
         Some(unsafe { SharedPeer::at(place) })
     }
 
-    /// The peer that has `address`. `again` repeats the lookup of a single peer's entry.
+    /// The peer that has `address`. `again` repeats the lookup in the hash map.
     #[inline(always)]
     fn look_up(
         address: F::Address,
@@ -110,7 +110,8 @@ fn is_missed<F: FamilyMaps>(words: [u64; 2]) -> u64 {
     u64::from(may_be_single && PinnedMaps::<F>::single(address).is_some())
 }
 
-/// The peer whose prefix is the longest match for `address`. `None` if the lookup missed a single peer's entry.
+/// The peer whose prefix is the longest match for `address`. `None` if the hash map has an entry under `address` after
+/// all: the lookup before missed it.
 #[inline(never)]
 fn longest_prefix<F: FamilyMaps>(address: &Octets<F>) -> Option<&'static SharedPeer<Octets<F>>> {
     if F::is_missed(F::Address::from_octets(*address).long_words()) == 1 {

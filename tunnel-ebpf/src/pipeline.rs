@@ -22,7 +22,7 @@ pub trait Path {
     /// Handles a packet. A later step handles ICMP errors.
     fn packet<F: Family, P: PacketMut, T: Tables<F::Address>>(packet: &mut P, tables: &T) -> Step;
 
-    /// Continues with a packet whose destination (egress) or source (ingress) has no peer.
+    /// Continues with a packet whose destination (egress) or source (ingress) belongs to no peer.
     fn unknown<F: Family, P: Packet, T: Tables<F::Address>>(packet: &P, tables: &T) -> Step;
 
     /// Continues with a possible ICMP error, and fills in `new` if the error concerns a peer.

@@ -112,7 +112,8 @@ impl<T: Tags> Skb<T> {
     /// Replaces a `V` of bytes or words, `offset` bytes after the start of the network header.
     #[inline(always)]
     fn store<V>(&mut self, offset: usize, value: &V) -> Result<(), WriteFailed> {
-        // No flags: all stores together keep the packet's sum, so the sum of a CHECKSUM_COMPLETE skb stays right.
+        // No flags: all stores together leave the sum over the packet unchanged, so the sum of a CHECKSUM_COMPLETE skb
+        // stays right.
         self.context().store(self.network() + offset, value, 0).map_err(|_| WriteFailed)
     }
 
@@ -177,8 +178,8 @@ impl<T: Tags> Packet for Skb<T> {
         Count { packets, bytes: u64::from(self.context().len()) }
     }
 
-    /// Checks the segment size: senders through a tap or virtio leave the number of segments to the kernel (Linux,
-    /// include/linux/virtio_net.h, virtio_net_hdr_to_skb, SKB_GSO_DODGY).
+    /// Checks `gso_size`, because `gso_segs` may still be 0: senders through a tap or virtio leave the number of
+    /// segments to the kernel (Linux, include/linux/virtio_net.h, virtio_net_hdr_to_skb, SKB_GSO_DODGY).
     #[inline(always)]
     fn is_segmented(&self) -> bool {
         // SAFETY: the context of a tc program is a valid `__sk_buff` for as long as it runs.

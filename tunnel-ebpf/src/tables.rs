@@ -10,11 +10,11 @@ use crate::address::Address;
 use crate::conditions::Conditions;
 use crate::peer_entry::{PeerEntry, PeerLookup};
 
-/// The tables of one version of IP: the peers, this host's addresses, and the flows in which this host's public address
-/// is an end point.
+/// The tables of one version of IP: the peers, this host's addresses, and the flows in which this host's underlay
+/// address is an end point.
 pub trait Tables<A: Address> {
-    /// The peer with the private or public address `address`: a single peer, or else the peer with the longest matching
-    /// prefix.
+    /// The peer with the private or public address `address`: the peer with exactly this address, or else the peer with
+    /// the longest matching prefix.
     fn peer(&self, address: A) -> PeerLookup<'_, A>;
 
     /// [`Self::peer`] for rare packets. This method does not repeat the lookup of an entry that the kernel has given to
@@ -23,8 +23,8 @@ pub trait Tables<A: Address> {
         self.peer(address)
     }
 
-    /// True if a single peer has `address` although the lookup found no entry: a lookup may miss an entry during the
-    /// entry's replacement.
+    /// For an address that a lookup did not find: true if a peer has exactly this address. A lookup can miss an entry
+    /// during the entry's replacement.
     fn is_missed(&self, address: A) -> bool;
 
     /// The conditions of the peer with `address`, from a new lookup: the kernel may have given the previous entry to
@@ -60,16 +60,16 @@ pub trait Tables<A: Address> {
     /// True while the peer's grace period lasts. Clears the period in the entry when its time is over.
     fn in_grace_period(&self, peer: &PeerEntry<'_, A>) -> bool;
 
-    /// Notes in the peer's entries, under both addresses, whether the peer's packets arrive native.
+    /// Notes in the peer's entries, under both addresses, whether the peer's packets arrive with its private address.
     fn set_replies_native(&self, private: A, public: A, is_native: bool);
 
     /// Notes in the peer's entries, under both addresses, the source of packets to the peer: this host's former
     /// underlay address if `uses_former`, or its current one.
     fn set_use_former_source(&self, private: A, public: A, uses_former: bool);
 
-    /// Notes that the peer with the single public address `public` has shown that it holds the entry's pair of
-    /// addresses: from now on, packets to the peer go between this pair. If `peer_sends`, the peer sends between this
-    /// pair and is no longer awaited. Returns false if the note failed.
+    /// Notes that the peer with the public address `public` has shown that it holds the entry's pair of addresses: from
+    /// now on, packets to the peer go between this pair. The peer is not a prefix. If `peer_sends`, the peer sends
+    /// between this pair and is no longer awaited. Returns false if the note failed.
     fn note_shown(&self, public: A, peer_sends: bool) -> bool;
 
     /// Notes in the peer's entries, under both addresses, that there are flows with public addresses.
@@ -89,9 +89,10 @@ pub trait Tables<A: Address> {
 /// The action for packets of a remembered flow or datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FlowAction {
-    /// Both ends are public addresses: the programs leave the packet alone.
+    /// This host's end is its underlay address, the peer's end a public address: the programs leave the packet alone.
     LeftAlone,
-    /// This host's end is its underlay address: the programs replace only the peer's address.
+    /// This host's end is its underlay address, the peer's end a private address: the programs replace only the peer's
+    /// address.
     FromUnderlay,
     /// The packet's datagram is on the bypass list.
     Bypassed,
@@ -149,9 +150,9 @@ pub fn is_of_flow<A: Address>(tag: u32, flow: &Flow<A::Octets>) -> bool {
 
 /// The lifetime of a flow after this host's last packet, in nanoseconds.
 ///
-/// TCP: 2 hours 4 minutes (RFC 5382, REQ-5); all else: 5 minutes (RFC 4787, REQ-5). A datagram with fragments: half a
-/// minute, as long as Linux waits for fragments (sysctl net.ipv4.ipfrag_time; for IPv6 it is a minute, RFC 8200 section
-/// 4.5), since a new datagram soon reuses the identification.
+/// TCP: 2 hours 4 minutes (RFC 5382, REQ-5); all else: 5 minutes (RFC 4787, REQ-5). A datagram in fragments: half a
+/// minute, since a new datagram soon reuses the identification. Linux waits equally long for the fragments of an IPv4
+/// datagram (sysctl net.ipv4.ipfrag_time), and a minute for IPv6 (RFC 8200, section 4.5).
 #[must_use]
 #[inline(always)]
 pub const fn flow_lifetime<O>(flow: &Flow<O>) -> u64 {

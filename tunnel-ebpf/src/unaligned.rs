@@ -26,8 +26,8 @@ macro_rules! each_index {
 }
 
 /// Loads one of a packet's bounds: a 32-bit field of `context` at `OFFSET`, which the verifier turns into a pointer
-/// (net/core/filter.c, bpf_skb_is_valid_access, xdp_is_valid_access). In Rust, LLVM would compute with the field in 32
-/// bits, and the result would not be a pointer.
+/// (net/core/filter.c, bpf_skb_is_valid_access, xdp_is_valid_access). With a plain Rust read, LLVM would compute with
+/// the field in 32 bits, and the result would not be a pointer.
 ///
 /// # Safety
 /// `context` has a bound at `OFFSET`.

@@ -13,8 +13,9 @@ const EMULATED_NOTE: &str = "Absolute figures of an emulated processor are meani
 /// The base of the comparison.
 const BASE: Variant = Variant::Direct;
 
-/// Builds the tables from the samples of each kind of traffic, in the order of [`Traffic::ALL`], and of
-/// each available variant. The result for an `emulated` processor contains only the table of ratios.
+/// Builds the tables. `measured` has a list for each kind of traffic, in the order of [`Traffic::ALL`]. Each list
+/// has the samples of each variant in `variants`, the available variants. For an `emulated` processor, the result
+/// contains only the table of ratios.
 pub fn of(
     variants: &[Variant],
     measured: &[Vec<Samples>],

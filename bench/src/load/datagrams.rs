@@ -1,7 +1,7 @@
 //! Measures small UDP datagrams in bursts.
 //!
 //! A burst begins when the previous burst has arrived or is lost. On one processor, a sender that never
-//! waits would fill the receiver's buffer, and the result would be the rate of dropped datagrams.
+//! waits would fill the receiver's buffer, and would spend the measured time on datagrams that the kernel drops.
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};

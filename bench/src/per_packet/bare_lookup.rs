@@ -22,10 +22,10 @@ const FRAME: [u8; 64] = [0; 64];
 /// A word of the address to look up. The map is empty, so any address is absent.
 const NOBODY: i32 = 1;
 
-/// The opcodes (include/uapi/linux/bpf.h): `BPF_LD | BPF_IMM | BPF_DW`, which is two instructions long,
-/// `BPF_ST | BPF_MEM | BPF_W`, `BPF_ALU64 | BPF_MOV | BPF_X`, `BPF_ALU64 | BPF_ADD | BPF_K` and
-/// `BPF_JMP | BPF_CALL`. The last two constants are BPF_PSEUDO_MAP_FD, which is the source register of
-/// `LOAD_MAP`, and the number of bpf_map_lookup_elem, which is the immediate operand of `CALL`.
+/// The opcodes (include/uapi/linux/bpf.h), in this order: `BPF_LD | BPF_IMM | BPF_DW`, `BPF_ST | BPF_MEM | BPF_W`,
+/// `BPF_ALU64 | BPF_MOV | BPF_X`, `BPF_ALU64 | BPF_ADD | BPF_K` and `BPF_JMP | BPF_CALL`. `LOAD_MAP` is two
+/// instructions long. The last two constants are BPF_PSEUDO_MAP_FD, for the source register field of `LOAD_MAP`, and
+/// the number of bpf_map_lookup_elem, for the immediate field of `CALL`.
 const LOAD_MAP: u8 = 0x18;
 const STORE: u8 = 0x62;
 const MOVE_REGISTER: u8 = 0xbf;

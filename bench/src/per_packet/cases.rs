@@ -132,7 +132,7 @@ impl Case {
         format!("{version} {carries}, {count} {noun}{of_both}, {outcome}")
     }
 
-    /// The packet that a program gets, from or to the member `first`.
+    /// The packet that a program gets: from or to the member `first`, or with [`Whose::Nobody`] from or to a stranger.
     pub fn frame(&self, program: Program, first: u32) -> Vec<u8> {
         let Some((version, carries)) = self.packet else {
             return Frame::new(ETHERTYPE_ARP, vec![0; 28]).to_bytes();

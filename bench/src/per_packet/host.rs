@@ -117,8 +117,8 @@ impl Host {
     }
 }
 
-/// The private and the public entry of a peer. `place` is the number of the peer's single address, or of its prefix's
-/// first address, among the generated addresses.
+/// The private and the public entry of a peer. `place` is an index into the generated addresses: the index of the
+/// peer's address, or of the first address in the peer's prefix.
 pub fn entries<A: Octets>(slot: u32, place: u32, length: u8) -> [(A, Peer<A>); 2] {
     let (private, public) = (A::private(place), A::public(place));
     [(private, ROLE_PRIVATE), (public, ROLE_PUBLIC)]

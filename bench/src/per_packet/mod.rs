@@ -29,8 +29,9 @@ use crate::progress::Progress;
 use crate::report::{Better, Row, Spread, Table};
 use crate::suite::{Effort, Setting};
 
-/// The number of runs in a sample. The number is odd, so that the hot cycle ends at its other member. A cold
-/// sample starts where the previous sample ended, so that no member repeats before all members have had a turn.
+/// The number of runs in a sample. The number is odd, so that a hot sample ends at the other member, and its output
+/// differs from its input. A cold sample starts where the previous sample ended, so that no member repeats before all
+/// members have had a turn.
 const RUNS: u32 = 100_001;
 
 /// Measures all cases in interleaved rounds. Each round takes one sample of each case, and runs the empty

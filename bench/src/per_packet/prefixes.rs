@@ -25,7 +25,7 @@ use crate::suite::Effort;
 const CALLS: usize = 2_000;
 /// The number of host bits in a prefix.
 const HOST_BITS: u8 = 8;
-/// The number of the packets' peer host within the prefix.
+/// The host bits of the peer address in the packets.
 const HOST: u32 = 5;
 
 /// One row of the table.

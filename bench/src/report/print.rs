@@ -2,7 +2,7 @@
 
 use super::{Row, Spread, Table};
 
-/// Formats a table: each cell has the median and the range of its samples.
+/// Formats a table: each cell has the median and the range of its samples. A cell with one sample has no range.
 pub fn table(table: &Table) -> String {
     let head = std::iter::once(format!("{} ({})", table.name, table.unit));
     let head: Vec<_> = head.chain(table.columns.iter().cloned()).collect();

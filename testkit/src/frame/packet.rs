@@ -99,8 +99,8 @@ impl<'a> Packet<'a> {
             ip_number::UDP => {
                 let length = u16::from_be_bytes([*self.payload.get(4)?, *self.payload.get(5)?]);
                 let datagram = self.payload.get(..usize::from(length));
-                // Over IPv6, the value 0 counts as wrong: UDP needs a checksum, except in some tunnels (RFC 8200,
-                // section 8.1).
+                // Accept 0 as an absent checksum over IPv4 only: over IPv6, UDP needs a checksum, except in some
+                // tunnels (RFC 8200, section 8.1).
                 let unused = self.ipv4_header.is_some() && self.payload.get(6..8)? == [0, 0];
                 let right = unused || datagram.is_some_and(|d| self.sums_up_with_addresses(d));
                 Some((Checksum::Udp, right))

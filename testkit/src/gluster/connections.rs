@@ -48,13 +48,13 @@ impl Lasting {
     /// The ends of the lasting connections in `open`. `None` if a lasting connection is missing, or any
     /// other connection is open. The machines list their ends for `open` one after the other.
     ///
-    /// An end counts only if `open` also contains the connection's other end. A single end has one of two
+    /// An end counts only if `open` also contains the connection's other end. An unpaired end has one of two
     /// causes: the two machines listed their ends at different instants, or the other machine has given up
     /// the connection. In the second case, the end stays open until a packet arrives from that machine.
     ///
     /// Before a client dials a brick, it asks the glusterd for the brick's port over a separate connection. During the
-    /// query, the number of all ends already equals the final number, so the function also compares the number of
-    /// connections to glusterds.
+    /// last query, this connection replaces the missing connection to the brick in the number of all ends. The function
+    /// therefore also compares the number of connections to glusterds.
     fn of(self, open: &BTreeSet<Connection>) -> Option<BTreeSet<Connection>> {
         let ends: BTreeSet<_> = open.iter().map(|end| (end.local, end.remote)).collect();
         let has_other = |end: &&Connection| ends.contains(&(end.remote, end.local));

@@ -17,7 +17,7 @@ use crate::wait::wait_until;
 /// The numbers of lasting connections in a cluster without clients: each glusterd dials every other
 /// glusterd, and each healer dials every brick on another machine.
 const WITHOUT_CLIENTS: Lasting = Lasting { to_glusterds: 4 * 3, to_bricks: 4 * 3 };
-/// The number of bricks that a client dials: the bricks on the other machines.
+/// The number of a client's connections to bricks on other machines.
 const BRICKS_OF_A_CLIENT: usize = 3;
 /// The file with glusterd's process ID.
 const PID_FILE: &str = "/run/glusterd.pid";
@@ -190,7 +190,7 @@ impl Distributed {
         Ok(open)
     }
 
-    /// The log lines of all daemons and clients that report a completed heal.
+    /// The lines that report a completed heal, from the logs of all daemons and clients.
     ///
     /// # Errors
     /// When the logs can't be read.

@@ -54,7 +54,7 @@ echo ready
 exec cat >/dev/null 2>&1
 "#;
 
-/// Prints the last eight lines of each log with the levels C, E and W, cut to 160 columns.
+/// Prints each log's last eight lines of the levels C, E and W (critical, error, warning), cut to 160 columns.
 const COMPLAINTS: &str = r#"
 for log in $(find "$1" -name '*.log'); do
     echo "$(hostname):$log"
@@ -63,7 +63,7 @@ done
 "#;
 
 /// Pipes the process IDs of all daemons into the next command. All daemons run the binary glusterfsd. The list leaves
-/// zombies out, which have no `exe` link, and the machine's /proc shows only the machine's own processes.
+/// out zombies, because they have no `exe` link. The machine's /proc shows only the machine's own processes.
 const DAEMONS: &str = r#"
 cd /proc
 for process in [0-9]*; do

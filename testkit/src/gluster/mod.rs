@@ -37,7 +37,7 @@ const OPTIONS: [(&str, &str); 2] =
 pub enum Firewall {
     /// Accepts every packet.
     Open,
-    /// Tracks connections, and accepts only connections with the peer's private address.
+    /// Tracks connections, and accepts new connections only from the peer's private address.
     Stateful,
 }
 

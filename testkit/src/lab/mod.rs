@@ -6,8 +6,9 @@
 //!   A cable 10.0.0.1 ------------------ bridge ----------------- 10.0.0.2 cable B
 //! ```
 //!
-//! IPv6 has the same layout: 2001:db8:a::/64 and 2001:db8:b::/64 on the sides of the router, fd00::1 and
-//! fd00::2 as private addresses. The router forwards no packet to or from a private address.
+//! The IPv6 networks on the sides of the router are 2001:db8:a::/64 and 2001:db8:b::/64. The private IPv6 addresses are
+//! fd00::1 and fd00::2, but the cable has only IPv4 addresses. The router forwards no packet to or from a private
+//! address.
 
 mod addresses;
 mod four_hosts;
@@ -59,7 +60,7 @@ static LABS: AtomicU32 = AtomicU32::new(0);
 pub struct LabOptions {
     /// The prefix of the namespaces' names.
     pub prefix: String,
-    /// True if a cable also joins the hosts. Its interfaces then have the private addresses.
+    /// True if a cable also joins the hosts. Its interfaces then have the private IPv4 addresses.
     pub cable: bool,
     /// True if the interfaces offer checksum offload (`ethtool -K tx on`). veth then leaves checksums unfinished.
     pub checksum_offload: bool,

@@ -140,7 +140,7 @@ fn has_address(interface: &Path, wanted: &str) -> bool {
 /// Turns an interface's offloads off, as far as its driver allows.
 ///
 /// # Errors
-/// When a checksum or segmentation offload is still on although the driver could turn it off.
+/// When checksum, segmentation or generic receive offload is still on, although the driver could turn it off.
 pub(super) fn turn_offloads_off(namespace: &Namespace, interface: &str) -> Result<()> {
     for offload in ["tx", "rx", "tso", "gso", "gro", "lro", "txvlan", "rxvlan", "sg"] {
         // Ignore failures: ethtool fails for a fixed offload, which the driver can't turn off.

@@ -15,8 +15,8 @@ pub fn internet_checksum(bytes: &[u8]) -> u16 {
     !ones_complement_sum(bytes)
 }
 
-/// The ones' complement sum of `bytes`, whose complement is [`internet_checksum`]. The sum of two parts'
-/// sums is the whole's sum, if the first part has an even length.
+/// The ones' complement sum of `bytes`, whose complement is [`internet_checksum`]. The sums of two parts add up to the
+/// sum of the whole, if the first part has an even length.
 #[must_use]
 pub fn ones_complement_sum(bytes: &[u8]) -> u16 {
     let mut pairs = bytes.chunks_exact(2);

@@ -79,7 +79,7 @@ pub enum ExtensionOption {
     PadN(usize),
     /// The router alert ([RFC 2711](https://www.rfc-editor.org/rfc/rfc2711)).
     RouterAlert(u16),
-    /// A jumbogram's length after the IPv6 header ([RFC 2675](https://www.rfc-editor.org/rfc/rfc2675)). This option
+    /// A jumbogram's length without the IPv6 header ([RFC 2675](https://www.rfc-editor.org/rfc/rfc2675)). This option
     /// must come first in its header.
     Jumbo(u32),
     /// A mobile node's home address, which its transport checksums cover instead of the source
@@ -117,7 +117,7 @@ pub struct FragmentHeader {
 }
 
 impl Extension {
-    /// A header of `len` bytes, a multiple of 8, whose options are all padding.
+    /// A header whose options are all padding. Its length is `len` bytes, a multiple of 8.
     #[must_use]
     pub fn padding(protocol: u8, len: usize) -> Self {
         assert!(len >= 8 && len.is_multiple_of(8));

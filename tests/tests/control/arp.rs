@@ -93,7 +93,7 @@ fn with_a_direct_peer_arp_is_answered_for_the_private_address() -> Result<()> {
         require(host, ["2", ignore], &format!("direct is {direct}"))?;
         scenario.require_healthy(host)?;
     }
-    // The file does not set `direct`.
+    // The file does not set `direct`, so this attach sets arp_ignore to 1 again.
     scenario.attach(host, NOTHING_MORE)?;
     require(host, ["2", "1"], "by the file")?;
     scenario.file("direct.toml", scenario.lab.cluster_toml() + "direct = true\n")?;

@@ -22,8 +22,8 @@ pub const ATTACHMENT_ATTACHED_AT: usize = offset_of!(Attachment, attached_at);
 pub const ATTACHMENT_VERSION: usize = offset_of!(Attachment, version);
 pub const ATTACHMENT_HOOK: usize = offset_of!(Attachment, hook);
 
-/// The fields of peer entries that the eBPF programs may write at any moment, except `awaited`, which is set only after
-/// a move.
+/// The fields of peer entries that the eBPF programs may write at any moment. The list omits `awaited`: the programs
+/// write that field only after a move.
 const NOTES: [&str; 4] = ["public_flows", "replies_native", "use_former_source", "grace_until"];
 
 /// The folder of a namespace's pins.

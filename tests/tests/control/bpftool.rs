@@ -192,7 +192,7 @@ fn an_attach_writes_no_rule_that_is_there() -> Result<()> {
     scenario.file("rules.toml", format!("bypass = [\"tcp/22\"]\n{members}"))?;
     scenario.attach_by(host, "rules.toml", NOTHING_MORE)?;
     let pin = scenario.pin(host, "bypass")?;
-    // The slot number that stands for all peers, the protocol TCP, and the port in network byte order.
+    // The slot number that stands for all peers, the protocol TCP, a reserved byte, and the port in network byte order.
     let key = [0xff, 0xff, 0xff, 0xff, 6, 0, 0, 22];
     assert_eq!(value(&pin, &key)?, [1]);
     update(&pin, &key, &[7])?;

@@ -57,7 +57,8 @@ fn detach_takes_programs_away_whose_links_have_another_pin() -> Result<()> {
     Ok(())
 }
 
-/// A process holds a link whose pin is gone. Finding such a link takes CAP_SYS_ADMIN.
+/// A process holds a link whose pin is gone. Finding such a link takes CAP_SYS_ADMIN, which the systemd unit does not
+/// grant.
 #[test]
 fn a_program_that_detach_can_not_take_away_is_named() -> Result<()> {
     let scenario = Scenario::new()?;
@@ -116,7 +117,7 @@ fn an_xdp_program_whose_pins_were_removed_is_named() -> Result<()> {
     scenario.attach(host, XDP_AND_CLSACT)?;
     let held = hold(&scenario.pin(host, "ingress_link")?)?;
     fs::remove_file(scenario.pin(host, "ingress_link")?).context("unpin")?;
-    // The program's own pin shows that the program is ours.
+    // The program's own pin still exists, so attach recognizes the program as ours.
     scenario.attach_both(XDP_AND_CLSACT)?;
     require_one_each(host, "attached anew")?;
     scenario.require_healthy(host)?;

@@ -227,7 +227,7 @@ fn pins_of_a_former_namespace_of_the_same_inode_say_nothing_about_this_one() -> 
     host.sysctl("net.ipv4.conf.eth0.arp_announce", "0")?;
     for words in [&["attach"][..], &["detach", "eth0"], &["detach", "--all"], &["status"]] {
         scenario.attach(host, NOTHING_MORE)?;
-        // In the new namespace, the addresses belong to the operator.
+        // Reproduce the new namespace: it has no routes of rewrite, and the operator has added the private address.
         host.run(&["ip", "route", "flush", "proto", "114"])?;
         host.run(&["ip", "address", "delete", &format!("{A_PRIVATE}/32"), "dev", "lo"])?;
         host.run(&["ip", "address", "add", &format!("{A_PRIVATE}/32"), "dev", "lo"])?;

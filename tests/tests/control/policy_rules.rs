@@ -30,8 +30,8 @@ fn beside_a_mesh() -> Result<Scenario> {
     Ok(scenario)
 }
 
-/// Requires that `check` and `attach` report the rules with `words` and change nothing, that `status` reports rules
-/// added after an attach, and that `remedy` repairs the host.
+/// Requires that the messages of `check` and `attach` about the rules contain `words`, and that both commands change
+/// nothing. Then requires that `status` reports rules added after an attach, and that `remedy` repairs the host.
 fn found_and_put_right(rules: &[&str], words: &[&str], remedy: &str, off: &[&str]) -> Result<()> {
     let scenario = beside_a_mesh()?;
     let host = &scenario.lab.a;

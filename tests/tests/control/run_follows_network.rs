@@ -12,8 +12,8 @@ use crate::recreated::make_eth0;
 use crate::scenario::{CLSACT, NOTHING_MORE, Scenario, XDP};
 
 const PATIENCE: Duration = Duration::from_secs(20);
-/// The time limit for the repair of a change. A repair takes at most half a second between two checks, 200 ms of quiet,
-/// and the attach itself on a busy host. The daemon's periodic check comes too late, after 30 s.
+/// The time limit for the repair of a sysctl, even on a busy host. The daemon polls the sysctls every half second,
+/// waits for 200 ms without another change, and attaches. Its periodic check after 30 s would come too late.
 const NOTICED: Duration = Duration::from_secs(10);
 
 fn ip(host: &Namespace, words: &str) -> Result<String> {

@@ -39,7 +39,8 @@ fn it_waits_for_inotify_and_follows_the_file_as_soon_as_there_is_room() -> Resul
         let host = &scenario.lab.a;
         let daemon = refused_once(&scenario, host, call, error)?;
         daemon.wait_for("READY=1").context(call)?;
-        // Change the file only after the status `eth0 matches`: until then, the daemon may just poll every 30 seconds.
+        // Change the file only after the status `eth0 matches`. Until then, the daemon might lack inotify and check the
+        // file only every 30 seconds.
         let path = scenario.path("cluster.toml");
         let text = fs::read(&path)?;
         daemon.wait_for("eth0 matches ").context(call)?;

@@ -44,8 +44,8 @@ fn from_the_direct_cable_to_rewrite_and_back_to_the_cable() -> Result<()> {
     traffic.require_unharmed()
 }
 
-/// conntrack would keep translating its known flows, and refuse flows translated by rewrite as duplicates. The test
-/// exempts arriving packets from conntrack, and then leaving packets.
+/// conntrack would keep translating its known flows, and refuse flows translated by rewrite as duplicates. So on each
+/// host, the test exempts incoming packets from conntrack before the attach, and outgoing packets after it.
 #[test]
 fn from_the_iptables_trick_to_rewrite() -> Result<()> {
     let scenario = Scenario::new()?;
@@ -68,7 +68,7 @@ fn from_the_iptables_trick_to_rewrite() -> Result<()> {
     traffic.require_unharmed()
 }
 
-/// Writes a different version of rewrite, older or newer, into the record. The maps keep their shape.
+/// Writes `version` into the record, as if an older or newer rewrite had attached. The maps keep their shape.
 fn pretend(scenario: &Scenario, host: &Namespace, version: &str) -> Result<()> {
     let record = scenario.pin(host, "attachment")?;
     for (place, byte) in version.bytes().enumerate() {

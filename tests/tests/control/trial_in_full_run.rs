@@ -191,7 +191,7 @@ fn a_damaged_record_is_told_and_ends_with_detach() -> Result<()> {
     ensure!(status.stdout.contains("trial.json is damaged"), "{status:?}");
     run.run(&["detach", PUBLIC_INTERFACE])?;
     run.attach()?;
-    // Set the new attach's time to the attach time in the trial's record.
+    // Set the new attach's time to the attach time in the trial's record, as if both attaches were in one second.
     let second = record["attached_at"].as_u64().context("no time")?;
     for (place, byte) in (ATTACHMENT_ATTACHED_AT..).zip(second.to_ne_bytes()) {
         set_attachment_byte(&scenario.pin(run.host, "attachment")?, place, byte)?;

@@ -1,5 +1,5 @@
-//! Attach refuses XDP if the driver rejects the program, or if the kernel computes checksums in software that no XDP
-//! program can correct.
+//! Attach refuses XDP if the driver rejects the program, or if the kernel's own checksum of a packet, computed in
+//! software, would not match the packet after an XDP program has changed it.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -16,8 +16,8 @@ use crate::tun::CLUSTER;
 
 const DATAGRAMS: u32 = 50;
 const PORT: u16 = 5000;
-/// The size of a datagram for which the kernel trusts an earlier sum. The kernel recomputes the sum of datagrams of at
-/// most 68 bytes (Linux, CHECKSUM_BREAK).
+/// The payload size of a datagram for which the kernel trusts the sum that it has computed before. With at most 68
+/// bytes of payload, the kernel computes the sum again (Linux, CHECKSUM_BREAK).
 const LONGER: usize = 1000;
 
 fn run(host: &Namespace, words: &str) -> Result<String> {

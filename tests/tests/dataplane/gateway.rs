@@ -45,7 +45,7 @@ const fn member(role: &'static str, number: u8) -> Member {
 
 const MEMBERS: [Member; 2] = [member("inside-a", 11), member("inside-b", 12)];
 
-/// A is the gateway, and B the remote member.
+/// A lab with A attached as the gateway, and B as the remote member. Also returns the hosts behind the gateway.
 fn gateway(options: LabOptions) -> Result<(Cluster, Vec<Namespace>)> {
     let cluster = Cluster::new(&FAMILIES, options)?;
     let lab = &cluster.lab;

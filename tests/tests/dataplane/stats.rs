@@ -64,7 +64,7 @@ impl Stats {
             .collect()
     }
 
-    /// The number of packets that were not rewritten for a reason, such as `ingress spoofed`.
+    /// The number of packets that were not rewritten because of `reason`, such as `ingress spoofed`.
     pub fn packets(&self, reason: &str) -> Result<u64> {
         let packets = self.not_rewritten.get(reason).copied();
         packets.with_context(|| format!("no reason {reason} in {self:?}"))

@@ -1,5 +1,5 @@
-//! Tests messages that the sender's kernel splits into many datagrams (UDP_SEGMENT), as QUIC sends them. The program
-//! sees the whole message. The message's checksum is unfinished, regardless of the skb's checksum state.
+//! Tests UDP_SEGMENT, as QUIC uses it: the program sees the whole message before the kernel segments it. The checksum
+//! field holds the partial sum (pseudo-header only), even if the skb is CHECKSUM_NONE.
 
 use std::net::SocketAddr;
 

@@ -126,7 +126,8 @@ fn tagged_frames_are_rewritten_on_the_way_in_by_xdp_where_asked_for() -> Result<
     Ok(())
 }
 
-/// The kernel takes the outer tag out of the frame before tc.
+/// Before the ingress program runs at tc, the kernel has moved the outer tag from the frame into the skb's metadata
+/// (`vlan_tci`).
 #[test]
 fn tagged_frames_are_rewritten_on_the_way_in_by_tc_where_asked_for() -> Result<()> {
     let cluster = Cluster::new(&FAMILIES, LabOptions::default())?;

@@ -21,7 +21,7 @@ const RECORDS: u64 = 128;
 const RECORDS_BETWEEN_SYNCS: u64 = 16;
 /// The pause of the client between two records.
 const PACE: Duration = Duration::from_millis(5);
-/// The number of further records, with at least one sync, that prove the client alive.
+/// The client counts as alive once it has written this many more records. At least one sync is among them.
 const GOES_ON: u64 = 2 * RECORDS_BETWEEN_SYNCS;
 
 /// The client. Dropping the value ends the client.
@@ -65,7 +65,7 @@ impl Client {
                 (folder.clone(), Arc::clone(&stop), Arc::clone(&progress));
             move || {
                 // Without its own file table, this thread would share its open file with the test's child processes,
-                // and a close there would wait for the volume.
+                // and a close in a child process would wait for the volume.
                 let own_files = unshare(CloneFlags::CLONE_FILES).context("have files of its own");
                 let _ = began.send(());
                 if let Err(error) = own_files.and_then(|()| write(&folder, &stop, &progress)) {

@@ -196,7 +196,8 @@ impl Host {
         of(To::Awaited, Mark::Asked).chain(of(To::Shown, Mark::Announced)).collect()
     }
 
-    /// True if packets to each peer go between the addresses of this file, and no former address is left.
+    /// True if packets to each peer go between the addresses of this file, no peer is awaited, and no former address is
+    /// left.
     pub fn is_at_rest(&self, file: &[u8]) -> bool {
         let is_current = |peer: &Peer<Octets>| {
             peer.public == public(file[usize::from(peer.private[3])])

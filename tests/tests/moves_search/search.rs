@@ -257,9 +257,9 @@ impl Search<'_> {
         }
     }
 
-    /// True if a notice can have an effect: the notice has the mark [`Mark::Asked`], or a host awaits the notice's
-    /// sender, and so has a notice with that mark in the opposite direction. The caller ensures that the sender's
-    /// loader has no more changes to make.
+    /// True if a notice can have an effect: the notice has the mark [`Mark::Asked`], or a host would send a notice with
+    /// this mark in the opposite direction, because the host awaits the notice's sender. The caller ensures that the
+    /// sender's loader has no more changes to make.
     fn matters(&self, state: &State, [from, to]: [Octets; 2], mark: Mark) -> bool {
         let waits = |id: &Id| {
             let notices = self.host(*id).notices();
@@ -323,8 +323,8 @@ impl Search<'_> {
     }
 
     /// Visits the states in which one host's former peer addresses have expired, or its loader has set their expiry.
-    /// Once all hosts are at rest on the last file and no notice is in flight, the operator may remove a host's
-    /// previous underlay addresses from its interface.
+    /// Once all hosts are at rest on the last file ([`Host::is_at_rest`]) and no notice is in flight, the operator may
+    /// remove a host's previous underlay addresses from its interface.
     fn time_goes(&mut self, state: &State) {
         for index in 0..state.hosts.len() {
             let host = self.host(state.hosts[index]);

@@ -34,12 +34,12 @@ impl Range {
             && bits(address) & !self.host_bits() == bits(self.first)
     }
 
-    /// The address at the same place in this range as `address` has in another range of the same length.
+    /// This range's network bits with the host bits of `address`, which is from a range of the same length.
     pub fn at_place_of(self, address: IpAddr) -> IpAddr {
         from_bits(bits(self.first) | bits(address) & self.host_bits(), self.first)
     }
 
-    /// The mask of the bits that tell the range's addresses apart.
+    /// The host mask.
     fn host_bits(self) -> u128 {
         1_u128.checked_shl(u32::from(width(self.first) - self.length)).unwrap_or(0).wrapping_sub(1)
     }
@@ -65,7 +65,7 @@ fn from_bits(bits: u128, like: IpAddr) -> IpAddr {
     }
 }
 
-/// This host's ranges as one member, in one family.
+/// The ranges of one local member, in one family.
 #[derive(Clone, Copy, Debug)]
 pub struct Own {
     /// The member's private addresses.
@@ -95,11 +95,11 @@ pub struct Peer {
     /// The peer's public addresses before its move, if packets may still come from them, and their expiry in seconds
     /// since the machine started; 0 for no expiry.
     pub former: Option<(Range, u32)>,
-    /// True if the peer may not know this host's current underlay address. A peer with one address has `awaited`
-    /// instead, unless this host is a gateway.
+    /// True if the peer might still use this host's former underlay address: packets to the peer leave from the former
+    /// address. Used on a gateway and for a peer that is a prefix; in all other cases, `awaited` serves.
     pub is_unaware: bool,
-    /// The addresses for packets to an awaited peer, until a notice from the peer shows that it considers its public
-    /// address and this host's underlay address current.
+    /// For an awaited peer: the source and destination of packets to the peer. They apply until a notice from the peer
+    /// shows that the peer knows the current pair.
     pub awaited: Option<Pair>,
     /// True if packets from the peer's private address may pass.
     pub is_direct: bool,
@@ -126,7 +126,7 @@ impl Peer {
     }
 }
 
-/// The addresses between which packets to a single peer go.
+/// The source (`underlay`) and destination (`public`) of packets to a peer with one address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pair {
     /// This host's underlay address; `None` on a gateway, which has many underlay addresses.
@@ -153,7 +153,7 @@ pub struct Entry<'a> {
     pub peer: &'a Peer,
     /// The role of the range.
     pub role: Role,
-    /// The range, which is also the key of the entry's marks.
+    /// The range, which is also the key of the entry in `Memory::marks`.
     pub range: Range,
 }
 
@@ -185,7 +185,8 @@ pub struct Cluster {
     pub link: Link,
     /// This host's ranges: one for each family, or several on a gateway.
     pub local: Vec<Own>,
-    /// True if the programs look up this host's ranges in separate maps.
+    /// True if this host is several members, or a prefix. The programs then look up its addresses in `local_v4` and
+    /// `local_v6`.
     pub is_gateway: bool,
     /// All peers.
     pub peers: Vec<Peer>,
@@ -196,8 +197,8 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// The private addresses that no packet from outside may have. Empty on a gateway: its programs look up its own
-    /// addresses in maps.
+    /// The private addresses that no packet from outside may have as source or destination (`guarded_v4`,
+    /// `guarded_v6`). Empty on a gateway, whose programs find private addresses in `local_v4` and `local_v6`.
     pub fn guarded(&self) -> impl Iterator<Item = IpAddr> {
         let own = self.local.iter().filter(|own| !self.is_gateway && own.private != own.underlay);
         own.map(|own| own.private.first)
@@ -247,7 +248,7 @@ impl Cluster {
         self.narrowest(underlay).is_some_and(|own| own.underlay.contains(underlay))
     }
 
-    /// True if `underlay` is an address of a member of this host that has moved.
+    /// True if `underlay` belongs to a local member that has a former underlay address.
     pub fn is_moved(&self, underlay: IpAddr) -> bool {
         self.narrowest(underlay).is_some_and(|own| own.former.is_some())
     }
@@ -257,13 +258,13 @@ impl Cluster {
         self.local.iter().any(|own| own.former.is_some())
     }
 
-    /// The addresses between which packets to the single `peer` go at the start.
+    /// The source and destination of packets to the one-address `peer`, before the peer has sent any notice.
     pub fn pair(&self, peer: &Peer) -> Pair {
         peer.awaited.unwrap_or_else(|| self.current_pair(peer))
     }
 
-    /// The addresses between which packets to the single `peer` go once the peer has shown that it considers them
-    /// current.
+    /// The current pair for the one-address `peer`. An awaited peer gets packets at this pair once it has shown that it
+    /// knows the pair.
     pub fn current_pair(&self, peer: &Peer) -> Pair {
         let public = peer.public.first;
         let is_family = |own: &&Own| own.private.first.is_ipv4() == public.is_ipv4();

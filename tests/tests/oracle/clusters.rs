@@ -48,7 +48,7 @@ fn drained(former: &str) -> Option<(Range, u32)> {
     Some((Range::of(former), 1))
 }
 
-/// The addresses for packets until the peer has shown its new address.
+/// The source and destination of packets to an awaited peer, until a notice shows that the peer knows the current pair.
 fn between(underlay: &str, public: &str) -> Option<Pair> {
     Some(Pair { underlay: Some(Range::of(underlay).first), public: Range::of(public).first })
 }
@@ -72,13 +72,13 @@ fn three_hosts() -> Vec<Peer> {
     ]
 }
 
-/// Single addresses of both families.
+/// Peers with one address, in both families.
 fn addresses() -> Cluster {
     Cluster { handles_tags: false, ..cluster("addresses", three_hosts()) }
 }
 
-/// Prefixes within prefixes, and single addresses within these prefixes. For some hosts' private or public addresses,
-/// the counterpart in the same prefix belongs to a different member.
+/// Prefixes within prefixes, and peers with one address within these prefixes. For some hosts' private or public
+/// addresses, the counterpart in the same prefix belongs to a different member.
 fn nested() -> Vec<Peer> {
     vec![
         Peer::new(1, "10.1.0.0/16", "198.18.0.0/16"),
@@ -118,7 +118,7 @@ fn gateway() -> Cluster {
     Cluster { local, is_gateway: true, ..cluster("gateway", peers) }
 }
 
-/// Bypass rules for all peers, and rules for single peers.
+/// Bypass rules for all peers, and rules for individual peers.
 fn bypass() -> Cluster {
     let mut peers = three_hosts();
     peers[2].bypass = vec![(DCCP, 24007), (TCP, 50001)];
@@ -127,7 +127,7 @@ fn bypass() -> Cluster {
     Cluster { bypass, ..cluster("bypass", peers) }
 }
 
-/// Peers that are direct, that have moved, or that may not be attached yet.
+/// Peers that are direct, that have moved, or that might not be attached yet.
 fn moving() -> Cluster {
     let mut peers = three_hosts();
     peers.push(Peer::new(4, "10.0.0.5", "203.0.113.5"));
@@ -148,7 +148,7 @@ fn moving() -> Cluster {
     cluster("moving", peers)
 }
 
-/// This host has moved, and some of its peers may not know it yet.
+/// This host has moved, and some of its peers might not know this yet.
 fn moved() -> Cluster {
     let local = vec![
         moved_own("10.0.0.1", "192.0.2.2", "198.51.100.2"),

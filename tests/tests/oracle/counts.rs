@@ -12,7 +12,7 @@ use crate::model::Fate;
 pub enum Counter {
     /// Rewritten packets of the peer in this slot.
     Peer(Direction, u32),
-    /// Packets that were not rewritten.
+    /// Packets that were not rewritten, and count for this reason.
     Reason(Direction, Reason),
 }
 

@@ -1,11 +1,11 @@
-//! Compares the work of a program with the prediction.
+//! Compares a program's verdict and output frame with the prediction.
 
 use std::fmt;
 
 use testkit::packet::hex;
 use tunnel_common::outcome::Verdict;
 
-/// The difference between a program's work and the prediction.
+/// A description of a difference between the programs and the model.
 #[derive(Clone, Debug)]
 pub struct Difference(String);
 

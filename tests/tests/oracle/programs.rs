@@ -91,7 +91,7 @@ impl Programs {
         self.settings.link_header_len == ETHERNET_HEADER_LEN
     }
 
-    /// Resets the programs to a host that has not seen a packet.
+    /// Resets the programs to the state of a host that has not seen a packet.
     pub fn start(&mut self, cluster: &Cluster) -> Result<()> {
         tables::fill(&mut self.ebpf, cluster)?;
         self.counted = tables::counts(&self.ebpf)?;
@@ -115,13 +115,13 @@ impl Programs {
         tables::memory(&self.ebpf, cluster)
     }
 
-    /// All counts of the programs, and the counts from before the start.
+    /// The programs' current counts, and their counts at the most recent start.
     pub fn counts(&self) -> Result<(Counts, &Counts)> {
         Ok((tables::counts(&self.ebpf)?, &self.counted))
     }
 }
 
-/// Loaded programs of many hosts, for reuse: loading takes longer than a few thousand frames.
+/// Loaded programs of many hosts, for reuse: loading takes longer than a run of a few thousand frames.
 #[derive(Default)]
 pub struct Loaded(Vec<Programs>);
 

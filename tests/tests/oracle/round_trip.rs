@@ -79,11 +79,12 @@ pub fn back(
 /// - for a frame that was not rewritten;
 /// - from or to a socket that is bound to the underlay address: on the wire, its packets look like
 ///   packets of the private address;
-/// - for a member of this host with one address in both roles, which no peer can have;
+/// - for a local member whose private address is also its underlay address: no peer can have such a member;
 /// - from a peer's former address, since packets to the peer go to its new address; likewise to this
 ///   host's former address, and to the former address of an awaited peer;
 /// - for a ping that equals a move notice except for its addresses: the other side takes it for a notice;
-/// - for a datagram whose whole checksum looks like a partial one with the other addresses;
+/// - for a datagram whose complete checksum happens to equal the pseudo-header's sum, only before or only after the
+///   rewrite;
 /// - for errors from a router, which has no private address;
 /// - for an error about a packet that did not travel in the opposite direction between the error's
 ///   addresses, and for errors about a packet on the bypass list.

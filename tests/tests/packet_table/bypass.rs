@@ -19,7 +19,7 @@ const LISTED: u16 = 7_022;
 const OF_SRVB: u16 = 7_122;
 /// A port on srvc's list.
 const OF_SRVC: u16 = 7_222;
-/// A port with a rule that the programs never check.
+/// A port whose rule is for a slot without a peer: the programs never check the rule.
 const UNASKED: u16 = 7_322;
 /// A port on no list.
 const OTHER: u16 = 40_000;

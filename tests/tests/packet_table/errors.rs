@@ -192,7 +192,7 @@ fn quoted_udp_and_tcp<P: Packet>() -> Vec<Shape<P>> {
     ]
 }
 
-/// A checksum whose lower half is cut off can't be updated: it stays unchanged.
+/// The programs can't update a checksum whose lower half is cut off. `extension` is the upper half: it stays unchanged.
 fn half_checksums<P: Packet>() -> [Shape<P>; 2] {
     let mut half_of_udp =
         unreachable("udp, 7 bytes: half of the checksum", packet(Udp::new(payload(41))), 6);

@@ -110,7 +110,7 @@ pub trait Packet: Clone + 'static {
     fn extended_error(quote: Vec<u8>) -> Transport;
 }
 
-/// The methods that both types of packets already have under the same name.
+/// Implements the trait's methods that both types of packets already have under the same name.
 macro_rules! own_methods {
     () => {
         fn carrying(self, transport: impl Into<Transport>) -> Self {

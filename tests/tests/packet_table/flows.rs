@@ -15,7 +15,7 @@ const OURS: u16 = 50_001;
 /// The peer's port.
 const THEIRS: u16 = 22;
 
-/// `packet` comes in after `sent` left, and belongs to the flow.
+/// A row in which `packet` arrives after `sent` left, as a reply in the same flow.
 fn reply<P: Packet>(what: impl Into<String>, sent: &P, packet: &P) -> Row {
     Row::new(Direction::Ingress, what, &public_in(packet).to_frame())
         .after(Direction::Egress, &public_out(sent).to_frame())
@@ -25,7 +25,7 @@ fn reply<P: Packet>(what: impl Into<String>, sent: &P, packet: &P) -> Row {
         .leaving(SRVC.public, Note::PublicFlows, 0)
 }
 
-/// `packet` comes in after `sent` left, and belongs to no flow.
+/// A row in which `packet` arrives after `sent` left, but belongs to no remembered flow.
 fn unrelated<P: Packet>(what: impl Into<String>, sent: &P, packet: &P) -> Row {
     Row::new(Direction::Ingress, what, &public_in(packet).to_frame())
         .after(Direction::Egress, &public_out(sent).to_frame())
@@ -205,7 +205,7 @@ fn taken_over<P: Packet>() -> Vec<Row> {
     ]
 }
 
-/// Later fragments have no ports, so they follow the first fragment.
+/// Later fragments have no ports, so they get the first fragment's action.
 fn fragments<P: Packet>() -> Vec<Row> {
     let sent: P = ports(packet(Udp::new(payload(592))), OURS, THEIRS);
     let answer: P = ports(packet(Udp::new(payload(592))), THEIRS, OURS);

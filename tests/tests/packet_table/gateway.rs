@@ -19,7 +19,7 @@ const NETWORK: Member = Member::new(
     Dual::new([198, 51, 101, 0], [0x2001, 0xdb8, 0x51, 0x101, 0, 0, 0, 0]),
 )
 .bits(24, 64);
-/// A single host behind the gateway, within that network, with a public address elsewhere.
+/// One host of `NETWORK`, whose public address is outside the network's public range.
 const WITHIN: Member = Member::new(
     "within",
     Dual::new([10, 9, 0, 80], [0xfd00, 9, 0, 0, 0, 0, 0, 80]),

@@ -1,5 +1,5 @@
-//! Tests resets from a peer that may not be attached yet. The programs drop a reset if it says only that the peer does
-//! not know the connection.
+//! Tests resets from a peer that might not be attached yet. The programs drop a reset without ACK, which says only that
+//! the peer does not know the connection.
 
 use testkit::packet::tcp::{PROTOCOL, SYN};
 use testkit::packet::{Ipv4, Ipv6, Tcp, Udp};
@@ -156,7 +156,7 @@ fn in_other_shapes<P: Packet>() -> Vec<Row> {
     rows
 }
 
-/// Packets that look like a reset, or resets from elsewhere.
+/// Packets that only look like resets, and resets in other flows, from other sources or to other destinations.
 fn no_resets_of_this_peer<P: Packet>() -> Vec<Row> {
     let mut bytes = payload(40);
     bytes[FLAGS] = RST;

@@ -24,7 +24,7 @@ const INNER: Member = Member::new(
     Dual::new([100, 64, 5, 0], [0x2001, 0xdb9, 5, 0, 0, 0, 0, 0]),
 )
 .bits(24, 48);
-/// A single address within the inner prefix, with a public address elsewhere.
+/// A host whose private address is within the inner prefix, and whose public address is outside it.
 const SINGLE: Member = Member::new(
     "single",
     Dual::new([10, 20, 5, 7], [0xfd00, 0x20, 5, 0, 0, 0, 0, 7]),
@@ -54,7 +54,7 @@ const HALF: Member = Member::new(
 
 const WITH_PREFIXES: Settings = Settings { prefixes_v4: 1, prefixes_v6: 1, bypass: 1, ..ETHERNET };
 
-/// srva, whose peers are networks.
+/// srva, most of whose peers are networks.
 const AT_SRVA_WITH_PREFIXES: Host = Host {
     settings: WITH_PREFIXES,
     peers: &[

@@ -88,7 +88,8 @@ pub struct Row {
     pub before: Vec<Before>,
     /// The packet's passage through the host.
     pub there: Passage,
-    /// The rewritten packet's passage through the other host, which restores the packet; `None` if the row ends before.
+    /// The rewritten packet's passage through the other host, which restores the packet; `None` if the row has no way
+    /// back.
     pub back: Option<Passage>,
 }
 

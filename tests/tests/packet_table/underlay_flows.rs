@@ -29,13 +29,13 @@ fn after_sending<P: Packet>(row: Row, sent: &P) -> Row {
     row.after_rewriting(Direction::Egress, &sent_here(sent).to_frame(), &wire)
 }
 
-/// `packet` leaves, and is rewritten.
+/// A row in which `packet` leaves, and is rewritten.
 fn leaves<P: Packet>(what: impl Into<String>, packet: &P) -> Row {
     Row::new(Direction::Egress, what, &sent_here(packet).to_frame())
         .rewritten(&public_out(packet).to_frame(), AT_SRVA.slot(SRVB))
 }
 
-/// `packet` comes in after `sent` left, and belongs to the flow.
+/// A row in which `packet` arrives after `sent` left, as a reply in the same flow.
 fn reply<P: Packet>(what: impl Into<String>, sent: &P, packet: &P) -> Row {
     let row = Row::new(Direction::Ingress, what, &public_in(packet).to_frame());
     after_sending(row, sent)
@@ -44,7 +44,7 @@ fn reply<P: Packet>(what: impl Into<String>, sent: &P, packet: &P) -> Row {
         .leaving(SRVB.public, Note::PublicFlows, 1)
 }
 
-/// `packet` comes in after `sent` left, and belongs to no flow.
+/// A row in which `packet` arrives after `sent` left, but belongs to no remembered flow.
 fn unrelated<P: Packet>(what: impl Into<String>, sent: &P, packet: &P) -> Row {
     let row = Row::new(Direction::Ingress, what, &public_in(packet).to_frame());
     after_sending(row, sent).rewritten(&private_in(packet).to_frame(), AT_SRVA.slot(SRVB))

@@ -152,7 +152,7 @@ fn on_conditions<F: Family, P: PacketMut, T: Tables<F::Address>>(
         return Err(Reason::Bypass);
     }
     let addresses = wire_addresses(tables, peer, ip, from)?;
-    // The program will leave a truncated packet alone, so such a packet takes over no flow.
+    // The program will leave a truncated packet alone, so such a packet must not add or remove a flow.
     if (from.is_underlay || conditions.has_public_flows()) && checksum_to_update::<F>(ip).is_ok() {
         let action = from.is_underlay.then_some(FlowAction::FromUnderlay);
         let source = local_address::private_of(tables, peer, ip.addresses.source);

@@ -1,7 +1,7 @@
-//! Remembers flows in which this host's own public address is an end point: for example an ssh session to a peer's
-//! public address, or a socket that is bound to this host's public address and dials a peer's private address. The peer
-//! rewrites these flows like flows with private addresses, so this host can distinguish the replies only by the packets
-//! that it has sent.
+//! Remembers flows in which this host's own underlay address is an end point: for example an ssh session to a peer's
+//! public address, or a socket that is bound to this host's underlay address and dials a peer's private address. The
+//! peer rewrites these flows like flows with private addresses, so this host can distinguish the replies only by the
+//! packets that it has sent.
 
 use tunnel_common::flows::{DATAGRAM, FLOW, Flow};
 use tunnel_common::outcome::Reason;

@@ -49,8 +49,8 @@ fn decide_egress<F: Family, P: Packet, T: Tables<F::Address>>(
         return Err(None);
     };
     new.slot = peer.slot();
-    // Store the address at once, and keep only the reason: if the code kept the result, the optimiser would read fields
-    // that only the other variant has.
+    // Store the address at once, and keep only the reason: if the whole `Result` stayed live, the optimiser would read
+    // the fields of `Ok` in an `Err`.
     let foreign = match egress_source(tables, peer, ip.addresses.source) {
         Ok(sender) => {
             new.wire.source = sender.underlay;

@@ -69,9 +69,10 @@ fn notice<F: Family, P: Packet>(packet: &P, ip: &Ip<F::Address>) -> Option<Notic
     icmp::notice_mark(packet, ip.header_len, ip).map(|mark| Notice { is_request, mark })
 }
 
-/// Handles a notice. A question gets the answer's mark, and this host's kernel echoes it. A question, an announcement
-/// or an answer [`Mark::Shown`] continues in [`shown`] if it comes from a single peer and goes between current
-/// addresses. The programs do not count notices, which go between underlay and public addresses.
+/// Handles a notice. In a question, the program replaces the mark with the answer's mark, and this host's kernel echoes
+/// the notice. A question, an announcement or an answer [`Mark::Shown`] continues in [`shown`] if both its addresses
+/// are current and the peer is not a prefix. The programs do not count notices, which go between underlay and public
+/// addresses.
 #[inline(always)]
 fn received<F: Family, P: PacketMut, T: Tables<F::Address>>(
     packet: &mut P,

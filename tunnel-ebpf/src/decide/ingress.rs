@@ -107,7 +107,8 @@ fn is_private<F: Family, T: Tables<F::Address>>(tables: &T, address: F::Address)
     tables.local_range(address).is_some_and(|range| range.role & ANY == LOCAL_PRIVATE)
 }
 
-/// The reason not to rewrite a packet from a peer's private address. Notes that a direct peer's packets arrive native.
+/// The reason not to rewrite a packet from a peer's private address. If the peer is direct, this function also notes
+/// that the peer's packets arrive with its private address.
 #[inline(always)]
 fn native<F: Family, T: Tables<F::Address>>(
     tables: &T,
@@ -203,9 +204,8 @@ pub(super) fn from_peer<F: Family, P: PacketMut, T: Tables<F::Address>>(
     rewritten::<F, P, T>(packet, tables, direction, own, ip, addresses, peer.slot()).map(Step::Done)
 }
 
-/// The new addresses of rare packets: packets from a peer with bypass rules or flows over public addresses, packets
-/// from a peer whose packets have arrived native or that may not be attached yet, and all packets to a host that has
-/// moved.
+/// The new addresses of rare packets: packets from a peer that is direct, is in its grace period, or has bypass rules
+/// or flows over public addresses; and all packets to a host that has moved.
 #[inline(always)]
 fn on_conditions<F: Family, P: PacketMut, T: Tables<F::Address>>(
     packet: &P,

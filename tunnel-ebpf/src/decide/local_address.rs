@@ -9,7 +9,7 @@ use crate::peer_entry::PeerEntry;
 use crate::tables::Tables;
 
 /// The underlay source of packets to `peer` from this host's private address `private`. `None` if `private` is not an
-/// address of this host. A peer that may not know a new underlay address yet gets packets from the previous one.
+/// address of this host. A peer that might not know a new underlay address yet gets packets from the old one.
 #[inline(always)]
 pub fn underlay_of<A: Address, T: Tables<A>>(
     tables: &T,

@@ -1,4 +1,5 @@
-//! Decides the outcome of a packet: left alone, left alone and counted, or rewritten.
+//! Decides the outcome of a packet: the program rewrites the packet, passes or drops it and counts the reason, or
+//! ignores it because it concerns no peer.
 //!
 //! Each decision writes its changes itself, and computes every value before the first write. A decision does not return
 //! the changes as a value: the optimiser would merge the branches that fill the value, and the verifier refuses to copy

@@ -5,8 +5,8 @@ use network_types::ip::IpProto;
 use crate::packet::Packet;
 use crate::parse::ip::Fragment;
 
-/// The maximum number of extension headers that the walk passes. The recommended order in RFC 8200 section 4.1 has six
-/// kinds of headers, with the destination options twice.
+/// The maximum number of extension headers that the walk passes. The recommended order in RFC 8200 section 4.1 has
+/// seven headers: six kinds, with the destination options twice.
 pub const HEADERS_MAX: usize = 8;
 
 const HOP_BY_HOP_OPTIONS: u8 = IpProto::HopOpt as u8;
@@ -141,7 +141,7 @@ pub fn walk<P: Packet>(packet: &P, start: usize, first: u8, available: u32) -> C
             chain.identification = u32::from_ne_bytes([i0, i1, i2, i3]);
             chain.len += UNIT;
         } else {
-            // The number of segments left (RFC 8200, section 4.4).
+            // In a routing header, `f1` is the number of segments left (RFC 8200, section 4.4).
             if chain.protocol == ROUTING && f1 != 0 {
                 return Chain { end: End::SourceRouted, ..chain };
             }

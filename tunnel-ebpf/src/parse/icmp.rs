@@ -51,7 +51,7 @@ pub const fn message(message_type: u8) -> Message {
     }
 }
 
-/// The minimum length in bytes of a quote whose error states the length (RFC 4884, sections 4.1 and 5.3).
+/// The minimum length in bytes of a quote, if the error states the quote's length (RFC 4884, sections 4.1 and 5.3).
 pub const QUOTE_LEN_MIN: u32 = 128;
 
 /// The length in bytes of an error's quote, which the error states in words of 4 bytes (RFC 4884, section 4); 0 if

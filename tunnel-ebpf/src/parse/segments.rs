@@ -1,4 +1,4 @@
-//! Counts the packets that a segmented packet becomes.
+//! Counts the segments of a GSO or GRO packet: each segment is one packet on the wire.
 
 use core::mem::offset_of;
 

@@ -10,7 +10,7 @@ const SYN: u8 = 0x02;
 const RST: u8 = 0x04;
 const ACK: u8 = 0x10;
 
-/// The kind of a segment by its flags, which shows if the sender may know the connection.
+/// The kind of a segment, by its flags: the sender opens a connection, does not know the connection, or neither.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Segment {
     /// A SYN without ACK: it opens a connection.

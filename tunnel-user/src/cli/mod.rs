@@ -53,7 +53,7 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Rewrite packets on an interface, as the file says; attach again after the file has changed
+    /// Rewrite packets on an interface, as the file says; run this again after you change the file
     #[command(after_help = "\
 Examples:
   rewrite attach eth0
@@ -125,7 +125,7 @@ Detach also removes the remains of an attach whose pins are missing.")]
     #[command(subcommand)]
     Peer(PeerCommand),
 
-    /// Show packets and bytes per peer and direction, and per reason not to rewrite
+    /// Show packets and bytes per peer and direction, and per reason for not rewriting
     #[command(
         after_help = "Examples:\n  rewrite stats\n  rewrite stats --watch\n  rewrite stats --json"
     )]
@@ -147,7 +147,7 @@ Detach also removes the remains of an attach whose pins are missing.")]
         /// The file
         #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
         config: PathBuf,
-        /// Name of this host's member, if this host's addresses do not identify it; several times on a gateway
+        /// Name of this host's member, if this host's addresses do not identify it; repeat the option on a gateway
         #[arg(long = "self", value_name = "NAME")]
         self_names: Vec<String>,
         /// The interface.
@@ -188,7 +188,7 @@ apply, the rollback includes changes by `rewrite peer`, and detach ends the tria
         /// The file
         #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
         config: PathBuf,
-        /// Name of this host's member, if this host's addresses do not identify it; several times on a gateway
+        /// Name of this host's member, if this host's addresses do not identify it; repeat the option on a gateway
         #[arg(long = "self", value_name = "NAME")]
         self_names: Vec<String>,
         /// The place of the ingress program; by default its present place, else tc
@@ -206,21 +206,21 @@ pub struct AttachArgs {
     /// The file, the same on every host
     #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
     pub config: PathBuf,
-    /// Name of this host's member, if this host's addresses do not identify it; several times on a gateway, which
+    /// Name of this host's member, if this host's addresses do not identify it; repeat the option on a gateway, which
     /// stands in front of the hosts that have the private addresses
     #[arg(long = "self", value_name = "NAME")]
     pub self_names: Vec<String>,
     /// The place of the ingress program; by default its present place, else tc
     #[arg(long, value_enum)]
     pub ingress: Option<IngressArg>,
-    /// Tagged frames to handle: none, because they belong to another network; any, in addition to untagged frames; or
-    /// only the frames of one VLAN. By default the present choice, else none
+    /// Frames to handle: only untagged frames (none), because tagged frames belong to another network; tagged and
+    /// untagged frames (any); or only frames whose one tag is this VLAN (ID). By default the present choice, else none
     #[arg(long, value_name = "none|any|ID")]
     pub vlan: Option<Vlan>,
     /// Set no routes to the peers' private addresses: you set these routes yourself
     #[arg(long)]
     pub no_routes: bool,
-    /// The network of the file that the interface is on, if the file lists the interface on no network
+    /// The interface's network, by its name in the file; needed if no network in the file lists the interface
     #[arg(long, value_name = "NAME")]
     pub network: Option<NetworkName>,
     /// Accept packets from peers' former addresses for this time, such as 30s; by default the file's time
@@ -299,7 +299,7 @@ pub struct ApplyArgs {
     /// The file
     #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
     pub config: PathBuf,
-    /// Name of this host's member, if this host's addresses do not identify it; several times on a gateway
+    /// Name of this host's member, if this host's addresses do not identify it; repeat the option on a gateway
     #[arg(long = "self", value_name = "NAME")]
     pub self_names: Vec<String>,
     /// Roll back to the previous state after this time (60s, 5m), unless you run `rewrite confirm` first

@@ -67,8 +67,8 @@ impl Detached {
 /// before the next step that removes something. The next run continues with the remaining steps.
 ///
 /// # Errors
-/// If a step other than the detach of an interface fails; [`Error::Refused`] if the interface is not attached. The
-/// failures of single interfaces are in [`Detached::failures`].
+/// If a step other than the detach of an interface fails; [`Error::Refused`] if the interface is not attached. A failed
+/// detach of an interface is in [`Detached::failures`] instead.
 pub async fn run(target: &Target) -> Result<Detached, Error> {
     privileges::require(Task::UseMaps)?;
     bpffs::require()?;

@@ -60,8 +60,8 @@ impl Asker {
 /// Rolls back the change on trial. A guard uses its own copy of the trial if the record in /run is missing.
 ///
 /// # Errors
-/// If the attach fails, everything is unchanged, and the trial is still pending. If /run has no room for the record,
-/// the previous state is restored all the same.
+/// If the attach that restores the previous state fails, everything is unchanged, and the trial is still pending. If
+/// /run has no room for the record of the rollback, the previous state is restored all the same.
 pub async fn run(asker: &Asker) -> Result<Outcome, Error> {
     privileges::require(Task::LoadPrograms)?;
     bpffs::require()?;

@@ -1,4 +1,5 @@
-//! `rewrite stats`: reads the counters of packets and bytes, per peer and direction, and per reason not to rewrite.
+//! `rewrite stats`: reads the counters of packets and bytes, per peer and direction, and per reason for not
+//! rewriting.
 
 use serde::Serialize;
 use tunnel_common::counters::Count;

@@ -12,7 +12,7 @@ pub struct AddressClaims {
     pub private: Vec<Prefix>,
     /// The member's public ranges.
     pub public: Vec<Prefix>,
-    /// The member's underlay ranges, as far as they differ from the public ranges.
+    /// The member's underlay ranges that differ from its public ranges.
     pub underlay: Vec<Prefix>,
 }
 

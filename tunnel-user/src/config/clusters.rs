@@ -21,8 +21,8 @@ impl Clusters {
         &self.0
     }
 
-    /// The cluster on the named network or, without a name, on the interface's network. Without a name, a file
-    /// without networks gives its only cluster.
+    /// The cluster on the named network or, without a name, on the interface's network. If the file has no networks and
+    /// the caller gives no name, the file's only cluster.
     ///
     /// # Errors
     /// [`NoNetwork`] if the file does not say which network the interface is on, or has no network of that name.

@@ -88,7 +88,7 @@ pub struct Member {
     pub v4: Option<Mapping>,
     /// The member's IPv6 addresses.
     pub v6: Option<Mapping>,
-    /// True if ingress lets packets through that have the member's private address as source.
+    /// True if ingress accepts packets whose source is the member's private address.
     pub direct: bool,
     /// The bypass rules for all of the member's own traffic.
     pub bypass: BTreeSet<BypassRule>,

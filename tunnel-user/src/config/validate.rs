@@ -85,7 +85,8 @@ fn views(members: Vec<RawMember>, networks: &[Network], problems: &mut Vec<Probl
                 if is_there { check_unless_enough(&on_it, problems) } else { None }
             })
             .collect();
-        // Skip this check after earlier problems: an invalid network or address may be their common cause.
+        // Skip this check after earlier problems: the invalid network or address that caused them may also leave one
+        // member alone on a network.
         if problems.is_empty() && members.iter().flatten().count() == 1 {
             let line = members.iter().flatten().map(|member| member.line).next();
             problems.push(Problem::at(

@@ -70,7 +70,7 @@ impl fmt::Display for AttachedProgram {
 /// `None`.
 ///
 /// # Errors
-/// If the kernel can't be asked.
+/// If a query to the kernel fails.
 pub async fn strays(
     folder: &Folder,
     place: Option<AttachPoint>,

@@ -13,7 +13,7 @@ use aya::maps::{HashMap, IterableMap as _, MapData, PerCpuArray};
 use nix::libc;
 
 /// The largest number of entries in one update or removal, and the first size of the buffers for a read: small enough
-/// to notice a signal in time, and large enough to make the call's own cost negligible.
+/// that a command notices a signal in time, and large enough to make the call's own cost negligible.
 pub const BATCH: usize = 8192;
 /// The number of entries whose update takes longer than the start of a thread.
 const WORTH_A_THREAD: usize = 1024;

@@ -43,7 +43,7 @@ pub(super) fn open_pinned(path: &Path) -> io::Result<OwnedFd> {
 /// Asks the kernel to write a link's or a program's description to `info`.
 ///
 /// # Errors
-/// The kernel's errors; EINVAL if `fd` is neither a link nor a program.
+/// The kernel's errors; EINVAL if `fd` is not the descriptor of a BPF object.
 ///
 /// # Safety
 /// `info` is the kernel's struct for the object of `fd`, or has the first fields of that struct. The pointers in

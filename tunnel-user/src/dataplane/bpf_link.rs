@@ -65,10 +65,11 @@ impl BpfLink {
         unsafe { open(BPF_LINK_GET_FD_BY_ID, &mut get) }.map(Self)
     }
 
-    /// Asks the kernel for the link's ids and interface.
+    /// Asks the kernel for the link's ids and interface. The result is meaningless if the pin at the path of
+    /// [`Self::pinned`] is a map or a program: the kernel then describes that object.
     ///
     /// # Errors
-    /// The kernel's errors; EINVAL if the descriptor is not a link's.
+    /// The kernel's errors.
     pub fn info(&self) -> io::Result<LinkInfo> {
         let mut words = [0_u32; INFO_WORDS];
         // SAFETY: a link's struct is shorter than `words`, and holds no pointer for the kernel to follow.

@@ -128,8 +128,9 @@ where
 /// The kind of a change. Consecutive changes of one kind are made together, in no particular order.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// Sets entries of single addresses with this role. Each role is a separate kind, so that ingress accepts packets
-    /// before egress sends them.
+    /// Sets entries for single addresses in this role. Each role is a separate kind, so that the changes of different
+    /// roles keep their order: the ingress program accepts packets from a new address before the egress program sends
+    /// packets to it.
     SetSingle(u8),
     RemoveSingle,
     Prefix,

@@ -76,8 +76,8 @@ pub fn seen(folder: &Folder) -> Result<Seen, Error> {
             return Ok(Seen::Killed(change));
         }
     }
-    // An empty folder is not attached: a command creates the folder before the marker, and removes the folder after the
-    // marker.
+    // An interface with an empty folder is not attached: a command creates the folder before the marker, and removes
+    // the folder after the marker.
     Ok(if folder.is_empty()? { Seen::Nothing } else { Seen::Attached })
 }
 

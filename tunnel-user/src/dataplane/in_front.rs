@@ -35,7 +35,7 @@ impl fmt::Display for InFront {
 /// The programs that run before ours on the interface of index `link`, which is attached at `place`.
 ///
 /// # Errors
-/// If the kernel can't be asked.
+/// If a query to the kernel fails.
 pub async fn of_attached(
     folder: &Folder,
     place: AttachPoint,
@@ -56,7 +56,7 @@ pub async fn of_attached(
 /// The programs that would run before ours after an attach of the interface at `place`.
 ///
 /// # Errors
-/// If the kernel can't be asked.
+/// If a query to the kernel fails.
 pub async fn of_next_attach(
     place: AttachPoint,
     link: u32,
@@ -109,7 +109,7 @@ fn before(
     chain
 }
 
-/// Adds the programs' names, and leaves out rewrite's own programs, wherever they run.
+/// Adds the programs' names, and leaves out every program that has the name of one of rewrite's programs.
 fn named(programs: Vec<AttachedProgram>) -> Vec<InFront> {
     let names: BTreeMap<u32, String> = match programs.is_empty() {
         true => BTreeMap::new(),

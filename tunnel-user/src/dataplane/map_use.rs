@@ -45,7 +45,7 @@ struct ProgramMaps {
 /// The pinned maps that a running program at `place`, on the interface of index `link`, does not use.
 ///
 /// # Errors
-/// If the kernel can't be asked.
+/// If a query to the kernel fails.
 pub async fn unseen(
     folder: &Folder,
     place: AttachPoint,

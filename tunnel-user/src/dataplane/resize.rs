@@ -89,8 +89,8 @@ fn resized(folder: &Folder, capacity: &Capacity, options: &LoadOptions) -> Resul
     in_flight::end(folder)
 }
 
-/// Moves the pins, replaces the programs, and adds the old maps' counts and the flows since the copy. Readers must not
-/// use an intermediate state: the new counters begin at zero.
+/// Moves the pins, replaces the programs, and adds to the new maps the old maps' counts and the flows since the copy.
+/// Readers must not use an intermediate state: the new counters begin at zero.
 fn exchange(folder: &Folder, loaded: &mut Loaded, pairs: &mut Pairs) -> Result<(), Error> {
     for name in MAPS {
         let path = folder.new_map(name);

@@ -68,7 +68,7 @@ pub fn fit_previous(folder: &Folder) -> bool {
     is_other
 }
 
-/// Refuses maps of different shapes. The error names the first difference and the remedy.
+/// Refuses maps whose shapes differ from this version's shapes. The error names the first difference and the remedy.
 pub fn require(folder: &Folder) -> Result<(), Error> {
     for wanted in wanted() {
         let path = folder.map(wanted.name);

@@ -101,7 +101,8 @@ pub fn replace(
         Hook::Clsact => {
             let link = existing_filter(folder.interface(), direction, &filter(direction))?;
             let id = program.attach_to_link(link)?;
-            // The drop of the link would remove the filter. The link holds no descriptor.
+            // Dropping the link would remove the filter. Forgetting the link leaks no descriptor, because the link
+            // holds none.
             mem::forget(program.take_link(id)?);
         }
     }

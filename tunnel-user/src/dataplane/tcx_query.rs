@@ -1,7 +1,7 @@
 //! Queries the ids of the programs that an interface runs by tcx, and the ids of their links.
 //!
 //! aya's query also opens each program by its id, which needs CAP_SYS_ADMIN (Linux, kernel/bpf/syscall.c,
-//! bpf_prog_get_fd_by_id). A query of the ids alone needs CAP_NET_ADMIN (bpf_prog_query).
+//! bpf_prog_get_fd_by_id). A query of the ids alone needs only CAP_NET_ADMIN (bpf_prog_query).
 
 use std::io;
 use std::mem::size_of;

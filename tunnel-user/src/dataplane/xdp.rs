@@ -47,8 +47,8 @@ pub fn require(ingress: Ingress, link: &Link, header_len: u8, links: &[Link]) ->
     }
 }
 
-/// Refuses an interface that has a VLAN interface on top, and removes VLAN tags before the program sees the frame: the
-/// VLAN's frames belong to another network, but look like the interface's own frames.
+/// Refuses an interface with a VLAN interface on top if the interface removes VLAN tags before the program sees the
+/// frame: the VLAN's frames belong to another network, but would look like the interface's own frames.
 pub fn require_tags_in_frames(link: &Link, links: &[Link]) -> Result<(), Error> {
     let name = &link.name;
     match vlan_tags::vlan_above(link, links).filter(|_| vlan_tags::are_taken_off(link)) {

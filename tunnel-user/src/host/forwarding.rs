@@ -1,5 +1,4 @@
-//! Reads the kernel's sysctls for forwarding, which a gateway needs, for the reverse-path filter, and for disabled
-//! IPv6.
+//! Reads the sysctls for forwarding (a gateway forwards packets), for the reverse-path filter, and for disabling IPv6.
 
 use std::fs;
 

@@ -12,7 +12,7 @@ pub fn allocate_in_one_arena() {
 }
 
 /// Returns the freed memory to the kernel (malloc_trim(3)). Each thread keeps the chunks in its cache (tcache; glibc,
-/// malloc/malloc.c), and each cached chunk keeps a page: the systemd unit switches these caches off.
+/// malloc/malloc.c), and each cached chunk keeps a whole page in memory: the systemd unit switches these caches off.
 pub fn give_back() {
     #[cfg(target_env = "gnu")]
     // SAFETY: `malloc_trim` takes a number, locks the allocator, and touches unallocated memory only.

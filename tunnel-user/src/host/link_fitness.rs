@@ -52,8 +52,8 @@ fn part_of(link: &Link, links: &[Link]) -> Option<(String, String)> {
             );
             return Some((what, help));
         }
-        // Do not name the controller: it is ovs-system, the one datapath of all ports. The addresses are on bridges of
-        // the same kind.
+        // Do not name the controller: it is ovs-system, the datapath device of all ports. The host's addresses are on
+        // the bridges' own interfaces, which also have the kind `openvswitch`.
         Some("openvswitch") => {
             let what = format!("{name} is a port of Open vSwitch, which forwards its packets");
             return Some((what, "attach the bridge's own interface instead".into()));
@@ -114,7 +114,7 @@ fn kind(link: &Link) -> Option<(String, String)> {
             "{name} is a PPP interface that pppd did not create: its packets may have a link \
              header that this version does not support"
         ),
-        // rmnet sets the MAC header; the modems below it and mhi_net do not.
+        // rmnet sets the MAC header; mhi_net and the drivers of the modems below rmnet do not.
         kind if link.link_type == LinkLayerType::Rawip && kind != Some("rmnet") => {
             no_header(name, kind.unwrap_or("raw IP"))
         }

@@ -67,8 +67,8 @@ impl Netlink {
         }
         let mut next_hops = next_hops(&message);
         if next_hops.is_empty() {
-            // With net.ipv4.nexthop_compat_mode at 0, the route names only a next hop object: repeat the query without
-            // FibMatch, which finds the next hop.
+            // With net.ipv4.nexthop_compat_mode at 0, the route names only a next hop object. Repeat the query without
+            // FibMatch: the kernel then answers with the next hop itself.
             let (metrics, found) =
                 (metrics(&message), self.route_to(address, source, RouteFlags::empty()));
             next_hops = found.await?.ok().flatten().iter().flat_map(self::next_hops).collect();
@@ -80,7 +80,7 @@ impl Netlink {
     /// True if packets to `address` stay on this host.
     ///
     /// # Errors
-    /// If the kernel can't be asked.
+    /// If the query to the kernel fails.
     pub async fn is_local(&self, address: IpAddr) -> Result<bool, Error> {
         let found = self.route_to(address, None, RouteFlags::empty()).await?.ok().flatten();
         Ok(found.is_some_and(|message| message.header.kind == RouteType::Local))

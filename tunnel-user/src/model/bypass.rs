@@ -1,5 +1,5 @@
-//! Defines the bypass rule: the eBPF programs leave packets alone that have the rule's protocol, and the rule's
-//! port at either end.
+//! Defines the bypass rule: the eBPF programs do not rewrite a packet that has the rule's protocol, and the rule's port
+//! as its source or destination port.
 
 use std::fmt;
 use std::num::NonZeroU16;

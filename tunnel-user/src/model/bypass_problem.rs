@@ -39,7 +39,7 @@ pub enum BypassProblem {
         /// The protocol.
         protocol: BypassProtocol,
     },
-    /// The port stands before the slash, the protocol after it.
+    /// The port is before the slash, and the protocol is after it.
     #[error("the bypass rule {} begins with its port", quoted(.text))]
     Reversed {
         /// The text.
@@ -55,7 +55,7 @@ pub enum BypassProblem {
         /// The protocol.
         protocol: BypassProtocol,
     },
-    /// The part after the slash is not a number.
+    /// The part after the slash is not a number, or begins with a zero.
     #[error("the bypass rule {}: {} is not a port", quoted(.text), quoted(.port))]
     NotAPort {
         /// The text.

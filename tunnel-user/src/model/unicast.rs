@@ -55,7 +55,7 @@ impl fmt::Display for Special {
 const IPV4_MAPPED: Special =
     Special::v6(0xffff << 32, 96, "for IPv4 addresses in IPv6 sockets", "RFC 4291, 2.5.5.2");
 
-/// The blocks that hold no unicast addresses. Of two nested blocks, the narrower comes first.
+/// The blocks that hold no unicast addresses. A block within another block comes before the wider block.
 const NOT_UNICAST: [Special; 9] = [
     Special::v4([0, 0, 0, 0], 8, "\"this network\"", "RFC 1122, 3.2.1.3"),
     Special::v4([127, 0, 0, 0], 8, "loopback", "RFC 1122, 3.2.1.3"),

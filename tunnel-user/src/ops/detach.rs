@@ -38,7 +38,7 @@ pub struct Report {
     pub notified: Vec<MemberName>,
     /// True if the detach found only the remains of a killed attach.
     pub unfinished: bool,
-    /// True if the detach ended a trial: the change is no longer rolled back.
+    /// True if the detach ended a trial, and so cancelled the trial's rollback.
     pub trial_discarded: bool,
 }
 
@@ -134,7 +134,8 @@ pub(crate) async fn remove(
     let loopback = snapshot.find(LOOPBACK).map(|link| link.index);
     let mut executor = Executor::new(folder, link, loopback, *attachment, netlink, interrupt);
     let routes = routing::ours(netlink, attachment.ifindex).await?;
-    // A signal may stop this removal: a million routes take long, and the next detach removes the remaining routes.
+    // A signal may stop this removal: a million routes take a long time, and the next detach removes the remaining
+    // routes.
     match executor.execute(&change::detach(&recorded.added, routes, keep)).await {
         Err(Error::Interrupted) if folder.exists() => {
             return Err(Error::Stopped {

@@ -22,7 +22,7 @@ pub struct Difference {
     pub is_attached: bool,
     /// The path of the file.
     pub config: PathBuf,
-    /// For each family of which this host has no address: the peers whose addresses of the family are left out.
+    /// For each family in which this host has no address: the peers whose addresses in that family are left out.
     pub left_out: Vec<LeftOut>,
     /// The changes.
     pub changes: Changes,

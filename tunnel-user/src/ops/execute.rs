@@ -1,5 +1,5 @@
-//! Executes the steps of a plan. The executor records the inverse of each step before the step; after a failure or a
-//! signal, it runs the inverses in reverse order.
+//! Executes the steps of a plan. The executor records the inverse of each step before it executes the step; after a
+//! failure or a signal, it runs the inverses in reverse order.
 
 use std::collections::BTreeSet;
 

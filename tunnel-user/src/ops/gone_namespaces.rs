@@ -67,7 +67,7 @@ impl Left {
     /// has replaced the pins.
     ///
     /// # Errors
-    /// [`Error::Pins`] if the folder has others' pins; and an error if the pins can't be removed.
+    /// [`Error::Pins`] if the folder holds another program's pins; and an error if the pins can't be removed.
     pub async fn remove(&self, interrupt: &Interrupt) -> Result<(), Error> {
         other_namespaces::require_ours(&self.folder)?;
         let _lock = lock::interface(&self.folder, interrupt).await?;

@@ -59,8 +59,8 @@ pub(crate) async fn find(folder: &Folder, netlink: &Netlink) -> Result<Option<Le
     let mut local = remains::local_members(folder)?;
     local.added.extend(brought.iter().flat_map(Brought::private_addresses));
     local.added.extend(unclaimed(Some(folder), &snapshot)?);
-    // Without a record, assume tcx: a clsact filter at our place may be somebody else's. Only a filter's name
-    // identifies our filters.
+    // Without a record, assume tcx, so that a detach does not remove the clsact filter at our place: the filter may be
+    // somebody else's. The detach still finds our own filters as strays, by their names.
     let unknown = Brought { interface_index: index, hook: HOOK_TCX, ..Brought::default() };
     let attachment = pinned.unwrap_or_else(|| brought.unwrap_or(unknown).attachment());
     Ok(Some(Left { attachment, local }))

@@ -20,8 +20,8 @@ const AT_ONCE: usize = 8192;
 
 /// Records this host's identity, and adds the ranges at which a gateway or a moved host accepts packets. The entries of
 /// private ranges keep the previous underlay addresses for now: packets leave from the previous addresses until
-/// `Step::SwitchSource`. By then, the peers' entries say which peers may not know the new addresses. Adds the undo
-/// steps to `steps`.
+/// `Step::SwitchSource`. By then, the peers' entries say which peers might not know the new addresses yet. Adds the
+/// undo steps to `steps`.
 ///
 /// # Errors
 /// If the kernel refuses.

@@ -1,4 +1,4 @@
-//! Shows a progress line on a terminal while a command takes long.
+//! Shows a progress line on a terminal while a command takes a long time.
 
 use std::future::Future;
 use std::io::{self, IsTerminal as _};

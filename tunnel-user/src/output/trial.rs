@@ -9,7 +9,7 @@ use tunnel_user::trial::{Phase, Trial};
 
 use super::{attach, diff};
 
-/// The report of apply, with the deadline of the trial and the command that confirms it. The command has already
+/// The report of apply, with the deadline of the trial and the command that confirms the trial. Apply has already
 /// printed the difference.
 pub fn applied(report: &apply::Report, netns: Option<&str>) -> Result<String, Error> {
     let mut text = attach::text(&report.attached);

@@ -59,7 +59,7 @@ impl Handover {
     fn source<A: Address>(&self, next: &Peer<A>, old: &Peer<A>) -> A {
         let mut previous = self.own_previous.iter().filter_map(|former| A::of(*former));
         let used = match old.use_former_source {
-            // Programs of the previous version followed this flag.
+            // The previous version of rewrite set this flag, and its programs then sent from the former address.
             1 => previous.clone().next(),
             _ => Some(old.local_underlay),
         };
@@ -70,8 +70,8 @@ impl Handover {
 }
 
 /// The remaining changes for the peers in `table` that have shown their current address. Their former addresses get an
-/// expiry time. If a concurrent change has redirected the packets to a peer's former address, the returned changes
-/// direct them to the current address again.
+/// expiry time. A concurrent change may have put a former address back into a peer's private entry. The returned
+/// changes then set the current address again.
 #[must_use]
 pub fn shown<A: Address>(table: &PeerTable<A>, now: u32, drain: u32) -> Vec<Change<A>> {
     let expires_at = now.saturating_add(drain);
@@ -89,8 +89,8 @@ pub fn shown<A: Address>(table: &PeerTable<A>, now: u32, drain: u32) -> Vec<Chan
                 let sent_to = table.get(&Range { address: old.public, length: old.length });
                 let is_former =
                     sent_to.filter(is_same).is_some_and(|peer| peer.role == ROLE_FORMER);
-                // Leave the private entry alone unless its address is this address or a former one: a peer may have
-                // several public addresses permanently.
+                // Change the private entry only if it holds this public address or a former one: the peer may
+                // permanently have several public addresses.
                 let is_undone = old.public == peer.public || is_former;
                 if is_undone && agreed != *old {
                     private.push(Change::Set(at, agreed));

@@ -1,4 +1,5 @@
-//! Computes the contents of the map `bypass`: the rules that select the peers' packets that the programs leave alone.
+//! Computes the contents of the map `bypass`: the rules for the packets, to and from peers, that the programs leave
+//! alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU16;

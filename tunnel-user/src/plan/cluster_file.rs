@@ -52,7 +52,7 @@ pub enum Inexpressible {
     Entry(String),
 }
 
-/// The text of a file from which an attach makes the running state.
+/// The text of a cluster file. An attach with this file restores the running state.
 ///
 /// # Errors
 /// [`Inexpressible`] if no file can express the running state.
@@ -111,7 +111,7 @@ fn odd_peer<A: Address + PartialEq>(
     };
     let awaited = running.values().filter(|peer| peer.awaited == 1);
     let awaited: BTreeSet<_> = awaited.map(|peer| (peer.slot, peer.private)).collect();
-    // Ignore the programs' notes: they are not decisions of the operator.
+    // Ignore the fields that the programs change: the operator does not decide them.
     let decided = |peer: &Peer<A>| {
         let mut decided = Peer {
             public_flows: 0,

@@ -1,5 +1,5 @@
-//! Prepares the notices that this host sends to direct peers before it detaches the programs. After the detach, this
-//! host sends packets with private addresses.
+//! Prepares the notices that this host sends to direct peers before it detaches the programs. A notice is a packet with
+//! private addresses. It makes the peer send packets with private addresses, as this host will do after the detach.
 
 use tunnel_common::peers::{Peer, ROLE_PRIVATE};
 

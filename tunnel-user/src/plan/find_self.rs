@@ -65,8 +65,8 @@ fn by_names<'a>(cluster: &'a Cluster, names: &[String]) -> Result<Vec<&'a Member
     Ok(members)
 }
 
-/// Requires that this host has the member's single underlay addresses: no other host answers for them. A prefix
-/// may be routed to this host although no interface has an address of the prefix.
+/// Requires that this host has each of the member's underlay addresses that is not a prefix, because no other host
+/// answers for this address. A prefix may be routed to this host although no interface has an address of the prefix.
 fn require_addresses(member: &Member, held: &HostAddresses<'_>) -> Result<(), Error> {
     let missing = member
         .mappings()

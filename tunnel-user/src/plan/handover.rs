@@ -1,5 +1,6 @@
 //! Derives the next entries from the present and the wanted entries without losing a packet in flight: the entries
-//! keep the programs' notes, and former addresses of a peer or of this host stay valid.
+//! keep the programs' notes (the fields that the programs change), and former addresses of a peer or of this host stay
+//! valid.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -121,7 +122,7 @@ impl Handover {
     }
 
     /// The entry `wanted` under a range that had no entry before, or only the entry of a former address. If the peer
-    /// has moved to this range, the result has the notes under the peer's private address, which are still true.
+    /// has moved to this range, the result keeps the notes of the peer's private entry that are still true.
     fn moved_there<A: Address>(&self, wanted: &Peer<A>, current: &PeerTable<A>) -> Peer<A> {
         match current.get(&private_range(wanted)) {
             Some(old) if old.role == ROLE_PRIVATE && old.slot == wanted.slot => Peer {

@@ -23,8 +23,8 @@ pub struct LocalTables {
 }
 
 impl LocalTables {
-    /// The tables during the update of the peers' entries, while some peers may not know the current underlay
-    /// addresses. Packets to all peers still leave from the underlay addresses in `current`.
+    /// The tables during the update of the peers' entries, while some peers might not know the new underlay addresses.
+    /// Packets to all peers still leave from the old underlay addresses, which `current` holds.
     #[must_use]
     pub fn still_sending_as(&self, current: &Self) -> Self {
         Self {

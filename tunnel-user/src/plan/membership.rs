@@ -1,4 +1,4 @@
-//! Derives this host's identity, its peers, and the bypass rules between them from a cluster.
+//! Derives this host's peers and bypass rules from a cluster and this host's identity.
 
 use std::collections::BTreeSet;
 

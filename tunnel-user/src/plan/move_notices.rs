@@ -30,7 +30,8 @@ pub enum To {
     Shown,
 }
 
-/// The notices to single-host peers: from this host or, on a gateway, from each host behind the gateway.
+/// The notices to the peers that are hosts, not networks: from this host or, on a gateway, from each host behind the
+/// gateway.
 #[must_use]
 pub fn notices(to: To, tables: &PeerTables, identity: &Identity) -> BTreeSet<MoveNotice> {
     let mut notices = of_family(to, &tables.v4, identity);

@@ -88,8 +88,8 @@ fn entry<A: Address>(
     })
 }
 
-/// Sets the field [`Peer::tie`] for the addresses of `peer`. The programs drop the packets of an entry under a single
-/// address whose `tie` does not match.
+/// Sets the field [`Peer::tie`] for the addresses of `peer`. If the `tie` of an entry under a single IPv6 address does
+/// not match the entry's addresses, the programs drop the entry's packets.
 #[must_use]
 pub fn tied<A: Address>(peer: Peer<A>) -> Peer<A> {
     let is_single = peer.length == A::FAMILY.bits();

@@ -81,7 +81,7 @@ impl Rule {
 }
 
 impl Policy {
-    /// True if all rules look up the tables of the kernel's initial rules: local, main and default.
+    /// True if each rule looks up a table of the kernel's initial rules: local, main or default.
     #[must_use]
     pub fn is_usual(&self) -> bool {
         let usual = |rule: &Rule| matches!(rule.action, Action::LookUp(LOCAL | MAIN | DEFAULT));
@@ -251,7 +251,7 @@ mod tests {
         assert!(said(vec![rule(100, Action::Drop)], Vec::new()).contains("drops them"));
     }
 
-    /// wg-quick sets these rules for a tunnel that carries all addresses.
+    /// wg-quick sets these rules for a tunnel that carries all traffic.
     #[test]
     fn rules_that_ask_the_main_table_for_all_but_the_default_route_are_not_in_the_way() {
         let narrow =

@@ -20,7 +20,7 @@ pub trait Address: Copy + Ord + Default + AsRef<[u8]> + fmt::Debug {
     /// The address with all bits after the first `length` cleared.
     fn masked(self, length: u8) -> Self;
 
-    /// The tie between a peer's single addresses: see [`tunnel_common::peers::Peer::tie`].
+    /// The value of the field [`tunnel_common::peers::Peer::tie`] in an entry with these two addresses.
     fn tie(private: Self, public: Self) -> Self;
 }
 

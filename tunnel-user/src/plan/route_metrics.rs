@@ -1,4 +1,4 @@
-//! Holds the metrics of a route, its MTU and TCP's initial parameters, and prints them.
+//! Holds and prints the metrics of a route: the MTU and TCP's initial parameters.
 
 use std::fmt;
 
@@ -40,7 +40,8 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Sets a metric by its number. Ignores a kind that this version does not know.
+    /// Sets a metric by its number. Ignores a number that this version does not know, and the number of the congestion
+    /// control, whose value is a name.
     pub fn set(&mut self, kind: u16, value: u32) {
         if usize::from(kind) != CONGESTION_CONTROL
             && let Some(place) = self.values.get_mut(usize::from(kind))
@@ -64,7 +65,7 @@ impl Metrics {
         std::str::from_utf8(name).ok().filter(|name| !name.is_empty())
     }
 
-    /// The metrics whose values are numbers, as pairs of kind and value.
+    /// The metrics with numeric values, as pairs of the metric's number and its value.
     pub fn numbers(&self) -> impl Iterator<Item = (u16, u32)> {
         let numbered = (0_u16..).zip(self.values);
         numbered.filter(|(_, value)| *value != 0)

@@ -111,7 +111,8 @@ pub fn to_peer(
 /// An equivalent route of the operator stays in place.
 ///
 /// # Errors
-/// [`Error::Refused`] if a route that is not ours leads packets to a peer's private address elsewhere.
+/// [`Error::Refused`] if rewrite did not make the present route to a peer's private address, and the route differs from
+/// the wanted route.
 pub fn changes(
     attached: &Attached<'_>,
     current: &[HostRoute],
@@ -145,7 +146,8 @@ pub fn changes(
     Ok(changes)
 }
 
-/// The refusal of the foreign route `foreign`. `more` is the number of foreign routes to other peers.
+/// The error for `foreign`, a route to the destination of `wanted` that rewrite did not make. `more` is the number of
+/// such routes to other peers.
 fn in_the_way(
     attached: &Attached<'_>,
     wanted: &PeerRoute,

@@ -86,8 +86,8 @@ pub fn settings(
     }
 }
 
-/// The settings that suit the maps of both states: every feature that either state needs. The link header and
-/// the tags come from `wanted`. An address is guarded only if both states guard the same address.
+/// The settings that suit the maps of both states: every feature that either state needs. The link header's length and
+/// the VLAN settings come from `wanted`. An address is guarded only if both states guard the same address.
 #[must_use]
 pub fn both(running: &Settings, wanted: &Settings) -> Settings {
     Settings {

@@ -1,4 +1,4 @@
-//! Defines the option that selects the tagged frames of an interface that the programs handle.
+//! Defines the option that selects the tagged frames that the programs handle on an interface.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use tunnel_common::settings::{VLAN_ANY, VLAN_NONE, VLAN_ONE};
 /// The largest identifier that a VLAN can have (IEEE 802.1Q, section 9.6: 4095 is reserved).
 const ID_MAX: u16 = 4094;
 
-/// The tagged frames of an interface that the programs handle.
+/// The tagged frames that the programs handle on an interface.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Vlan {
     /// No tagged frames: they belong to other networks.

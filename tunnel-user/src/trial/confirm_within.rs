@@ -43,7 +43,7 @@ pub enum ConfirmWithinProblem {
 impl FromStr for ConfirmWithin {
     type Err = ConfirmWithinProblem;
 
-    /// Parses `60s`, `5m` or `1h 30m`. A fraction of a second counts as a whole second.
+    /// Parses `60s`, `5m` or `1h 30m`. Refuses less than one second, and rounds any other time up to whole seconds.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let time = humantime::parse_duration(text)?;
         if time < Duration::from_secs(1) {

@@ -83,7 +83,7 @@ impl Guard {
         start_process(&words(Path::new(&format!("/proc/{}/exe", process::id())), trial))
     }
 
-    /// Ends the guard, if it still exists. False if the guard may still run: it will then find nothing to do.
+    /// Ends the guard, if it still exists. False if the guard might still be running: it will then find nothing to do.
     #[must_use]
     pub fn end(&self) -> bool {
         match self {

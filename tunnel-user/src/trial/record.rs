@@ -55,7 +55,7 @@ impl AttachId {
         Ok(Self { attached_at: attachment.attached_at, pins: Some(folder.mark()?) })
     }
 
-    /// True if both can be the same attach: the times are equal, and the marks, too, if both records have a mark.
+    /// True if both can be the same attach: the times are equal and, if both records have a mark, so are the marks.
     #[must_use]
     pub fn is(self, other: Self) -> bool {
         let has_other_pins = matches!((self.pins, other.pins), (Some(a), Some(b)) if a != b);
@@ -71,7 +71,7 @@ pub enum Phase {
     Applying,
     /// The change is complete.
     Applied,
-    /// A command is rolling the change back, or was killed during the roll-back.
+    /// A command is rolling the change back, or was killed during the rollback.
     GoingBack,
 }
 

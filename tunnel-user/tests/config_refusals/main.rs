@@ -29,8 +29,8 @@ fn case(scenario: &'static str, text: &str, expected: &[Expected]) -> Case {
     Case { scenario, text: text.to_owned(), expected: expected.to_vec() }
 }
 
-/// A valid file, with `value` in place of the second member's `key`: `private` is on line 8, `public` on line
-/// 9, `underlay` on line 10.
+/// A valid file in which `value` replaces the value of the second member's `key`. That member has `private` on line 8,
+/// `public` on line 9 and `underlay` on line 10.
 fn with(key: &str, value: &str) -> String {
     let or = |of: &str, usual: &str| if key == of { value } else { usual }.to_owned();
     format!(

@@ -125,8 +125,8 @@ fn tcp(from: &Namespace, to: &Namespace, dst: Ipv4Addr, bytes: u64) -> Result<St
     ))
 }
 
-/// Captures pings to the private and the public address, and TCP, on both sides of the router. Fails if rewrite changes
-/// the length of frames, a private address is on the wire, or a checksum is bad.
+/// On both sides of the router, captures pings to B's private and public address, and a TCP transfer to the private
+/// address. Fails if rewrite changes the length of frames, a private address is on the wire, or a checksum is bad.
 fn wire(lab: &Lab) -> Result<String> {
     let private = on_the_wire(lab, || ping(&lab.a, PRIVATE_B, PINGS, PING_SIZE).map(|_| ()))?;
     let public = on_the_wire(lab, || ping(&lab.a, PUBLIC_B, PINGS, PING_SIZE).map(|_| ()))?;

@@ -1,4 +1,5 @@
-//! Checks the imports of tunnel-user: each folder imports only from the folders below it.
+//! Checks the imports of tunnel-user: each folder imports only from itself and from folders earlier in the list
+//! `FROM_THE_BOTTOM`.
 
 use std::fs;
 use std::path::Path;
@@ -22,7 +23,7 @@ const FROM_THE_BOTTOM: [&str; 10] = [
     "commands",
 ];
 
-/// Fails if a file below `source` imports from a folder above its own.
+/// Fails if a file in `source` or its subfolders imports from a folder later in `FROM_THE_BOTTOM` than the file's own.
 pub fn check(source: &Path) -> Result<()> {
     let mut wrong = Vec::new();
     for path in rust_files(source)? {
@@ -48,7 +49,7 @@ fn folder(within: &Path) -> &str {
     first.strip_suffix(".rs").unwrap_or(first)
 }
 
-/// The lines of `text`, apart from comments, that name a folder above `folder`.
+/// The lines of `text`, apart from comments, that name a folder later in `FROM_THE_BOTTOM` than `folder`.
 fn upward<'a>(folder: &'a str, text: &'a str) -> impl Iterator<Item = &'a str> {
     let height = |name: &str| FROM_THE_BOTTOM.iter().position(|known| *known == name);
     let own = height(folder);

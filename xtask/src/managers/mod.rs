@@ -22,7 +22,7 @@ use stream::Stream;
 
 /// The prefix of the lab's namespaces' names.
 const PREFIX: &str = "rwnm";
-/// The time from an act to the end of the act's stream. A DHCP lease takes at most five seconds.
+/// The time from an act to the end of the act's stream: enough for a DHCP lease, which takes at most five seconds.
 const AFTERWARDS: Duration = Duration::from_secs(8);
 
 /// The mechanism that keeps the interface attached.

@@ -43,8 +43,8 @@ fn tap(nic: Nic, end: End) -> String {
     format!("tap{}-{}", nic as u8, end as u8)
 }
 
-/// qemu's option for a device. The router's virtio devices receive only complete checksums and single segments, so the
-/// router sees the completed checksums and the segments of a host's partial checksums and GSO packets.
+/// The value of qemu's option `-device`. The router's virtio devices have their receive offloads off: before the router
+/// sees a host's packets, their partial checksums are completed and GSO packets are segmented.
 fn device(nic: Nic, end: End) -> String {
     let device = match nic {
         Nic::E1000e => "e1000e",

@@ -59,7 +59,8 @@ const FOLDERS: &[&str] = &["/etc/iproute2", "/usr/lib/x86_64-linux-gnu/xtables"]
 /// # Errors
 /// When a program is missing on the host.
 pub fn add_to(files: &mut Files, more: &[&str]) -> Result<()> {
-    // Link /bin, /sbin, /lib and /lib64 to the folders in /usr. Older systems keep the two trees apart.
+    // Link /bin, /sbin, /lib and /lib64 to the folders in /usr: the guest's files are all below /usr, even if the
+    // host is an older system that keeps the two trees apart.
     for folder in ["bin", "sbin", "lib", "lib64"] {
         files.link(folder, format!("usr/{folder}"));
     }

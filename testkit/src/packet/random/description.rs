@@ -24,8 +24,8 @@ pub enum Note {
 #[derive(Clone, Debug, Default)]
 pub struct Description {
     notes: Vec<Note>,
-    /// True if the packet is complete, and all its own lengths, versions and checksums are right. A
-    /// quoted packet may still have faults.
+    /// If true, the packet is complete, and all its own lengths, versions and checksums are right. A quoted or
+    /// tunnelled packet may still have faults.
     pub honest: bool,
 }
 

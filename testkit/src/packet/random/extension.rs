@@ -85,7 +85,8 @@ impl Making<'_> {
                 Extension::Authentication { spi: 0x1001, sequence: 7, icv: self.random.bytes(icv) }
             }
             Kind::Mobility => {
-                // Decoders that stop at this header can't verify the checksum after it.
+                // Note a fault, although this header is correct: decoders that stop at this header can't verify the
+                // checksum after it.
                 self.dishonest();
                 let data = 2 + 8 * self.random.between(0, 2);
                 Extension::Mobility { kind: self.random.bits8(), data: self.random.bytes(data) }

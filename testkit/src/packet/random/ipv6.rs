@@ -22,7 +22,7 @@ impl Making<'_> {
         }
         if self.random.per_mille(8) {
             self.word("jumbogram");
-            // Most decoders trust the header's length field, which is 0.
+            // Note a fault: most decoders trust the header's length field, which is 0.
             self.dishonest();
             packet = packet.jumbo();
         } else if self.random.per_mille(40) {

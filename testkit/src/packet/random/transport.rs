@@ -233,8 +233,8 @@ impl Making<'_> {
         }
     }
 
-    /// A message that is neither an echo nor an error, for example neighbour discovery, multicast listener discovery,
-    /// or an unknown type.
+    /// A message that is neither an echo nor a known error, for example neighbour discovery, multicast listener
+    /// discovery, or an unknown type.
     fn other_icmp(&mut self, family: Family) -> Transport {
         let kind = match family {
             Family::V4 => self.random.one_of(&[9, 10, 13, 14, 17, 18, 40, 41, 42, 255]),

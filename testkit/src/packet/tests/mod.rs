@@ -1,4 +1,4 @@
-//! Tests that etherparse reads the built packets correctly.
+//! Tests the packet builders. Most tests decode the built packets with etherparse.
 
 pub mod decoder;
 mod extensions;

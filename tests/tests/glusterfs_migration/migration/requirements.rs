@@ -24,7 +24,7 @@ const STATE: [&[&str]; 7] = [
     &["sysctl", "-a", "-r", "^net[.]ipv[46][.]conf[.]"],
 ];
 
-/// The traces that attach could leave on a host, at one moment.
+/// A snapshot of the host state that attach could change.
 #[derive(Debug)]
 pub struct HostState(Vec<String>);
 
@@ -59,7 +59,7 @@ impl Migration {
             .with_context(|| format!("`rewrite {}` printed no JSON", words.join(" ")))
     }
 
-    /// Requires that A's brick has files to heal, and that B's brick is away.
+    /// Requires that A's brick has files to heal, and that B's brick is offline.
     pub(super) fn require_unhealed(&self) -> Result<()> {
         let unhealed = self.cluster.unhealed()?;
         ensure!(

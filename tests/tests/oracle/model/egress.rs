@@ -80,8 +80,8 @@ fn to_public(model: &mut Model, seen: &Seen) {
     let flow = flow_sent(seen.frame, &headers, source, destination);
     if flow.is_some() {
         model.note(flow, Some(FlowAction::LeftAlone));
-        // Like the programs, set both marks only if the public address lacks its mark. The private address may then
-        // lack its mark, which only packets to the private address need.
+        // Like the programs, set both marks only if the public address's entry lacks its mark. The private address's
+        // entry can therefore stay without a mark. Only packets to the private address need that mark.
         if !model.marks(destination).public_flows {
             model.marks(destination).public_flows = true;
             model.marks(private).public_flows = true;

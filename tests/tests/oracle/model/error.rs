@@ -11,8 +11,8 @@ use super::rewrite::Rewriting;
 use super::{Fate, Model, Seen, rewrite};
 use crate::cluster::Role;
 
-/// Handles an error to a peer, between the addresses `wire`. If the error quotes a packet from a peer, the quote is
-/// rewritten.
+/// Handles an error to a peer. On the wire, the error goes between the addresses `wire`. If the error quotes a
+/// rewritten packet from a peer, the model rewrites the quote, too.
 pub fn egress(
     model: &mut Model,
     seen: &Seen,
@@ -36,8 +36,9 @@ pub fn egress(
     Ok(Fate::Rewritten { slot })
 }
 
-/// Handles an error from a router behind a gateway to a peer's address `public`. The rewritten error comes from the
-/// gateway's address to which the peer sent its packet. An error about any other packet is left alone.
+/// Handles an error that a router behind this gateway sends to a peer, whose public address is `public`. If the error
+/// quotes a rewritten packet from this peer, the rewritten error's source is the underlay address to which the peer
+/// sent the packet. The model leaves any other error alone.
 pub fn from_behind(
     model: &mut Model,
     seen: &Seen,
@@ -107,7 +108,8 @@ struct Sent {
     slot: u32,
 }
 
-/// The sent packet, the reason why it was not rewritten, or `None` if this host did not send it to a peer.
+/// The quoted packet, if this host rewrote it and sent it to a peer. `Break` holds the reason if the packet was not
+/// rewritten, and `None` if this host did not send it to a peer.
 fn sent(
     model: &mut Model,
     seen: &Seen,

@@ -20,7 +20,8 @@ pub fn packet(model: &mut Model, seen: &Seen, change: &mut Rewriting) -> Result<
     }
 }
 
-/// Handles a packet from an address that no peer has. The packet must not contain a private address of this host.
+/// Handles a packet from an address that no peer has. The packet must not have a private address of this host as source
+/// or destination.
 fn from_stranger(model: &mut Model, seen: &Seen, change: &mut Rewriting) -> Result<Fate, Reason> {
     let [source, destination] = seen.addresses();
     if model.cluster.is_private(destination) {
@@ -83,7 +84,7 @@ fn from_peer(
     if entry.role == Role::Public && is_stray_reset(model, seen, &headers) {
         return Err(Reason::StrayReset);
     }
-    // This peer's packets arrive rewritten, so the peer no longer sends private addresses.
+    // This peer's packets arrive rewritten, so the peer no longer sends from its private address.
     if model.marks(source).replies_native {
         model.marks(source).replies_native = false;
         model.marks(private).replies_native = false;
@@ -105,9 +106,10 @@ fn from_peer(
     rewrite(change, &headers, private, to, peer.slot)
 }
 
-/// Handles a notice from a peer. A question gets the mark of the answer, because the kernel echoes the request. A
-/// notice from an awaited peer between the current addresses makes packets to the peer go between these addresses; the
-/// peer stays awaited if the notice is a question.
+/// Handles a notice from a peer. A question (a request with [`Mark::Asked`]) gets the mark of the answer, because the
+/// kernel echoes the request. If a question, an announcement or an answer with [`Mark::Shown`] comes from an awaited
+/// peer between the current addresses, packets to the peer go between these addresses from now on. After a question,
+/// the peer stays awaited.
 fn received(
     model: &mut Model,
     headers: &Headers,
@@ -136,7 +138,7 @@ fn received(
     model.memory.marks(entry.range).awaited = !is_shown;
 }
 
-/// The action for the flow that the packet replies to. Later fragments follow the first fragment.
+/// The action for the flow that the packet replies to. Later fragments get the first fragment's action.
 fn treatment_of_reply(model: &mut Model, seen: &Seen, headers: &Headers) -> Option<FlowAction> {
     let datagram = datagram(headers);
     if headers.part == Part::Later {

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use super::headers::{Headers, Part};
 use crate::cluster::{Cluster, Pair, Range, Role};
 
-/// The notes about one of a peer's entries.
+/// The notes that the programs keep in an entry of a peer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Marks {
     /// True if this host has flows with the peer in which this host's underlay address is an end point.
@@ -16,7 +16,7 @@ pub struct Marks {
     pub replies_native: bool,
     /// In a public address's entry, the end of the grace period. In a former address's entry, the expiry.
     pub until: u32,
-    /// True if the peer may not know this host's current underlay address.
+    /// True if the peer might not know this host's current underlay address.
     pub use_former_source: bool,
     /// In a public address's entry, true until the peer has shown that it sends between that address and this host's
     /// current underlay address. In all other entries, false.
@@ -59,7 +59,7 @@ pub struct Memory {
     pub flows: HashMap<Key, FlowAction>,
     /// The marks, by the range of the entry.
     pub marks: BTreeMap<Range, Marks>,
-    /// The addresses between which packets to single peers go, by the peers' private ranges.
+    /// The source and destination of packets to peers with one address, by the peer's private range.
     pub pairs: BTreeMap<Range, Pair>,
 }
 
@@ -106,7 +106,7 @@ pub fn flow_received(frame: &[u8], headers: &Headers) -> Option<Key> {
     let (peer, local) = (headers.source, headers.destination);
     let ends = ends(frame, headers, echo_reply(headers))?;
     let is_echo = headers.protocol == Some(headers.family.icmp());
-    // `ends` returns the identifier first. It belongs to this host's end in the reply, too.
+    // `ends` puts the identifier first. In a reply, too, the identifier takes the place of this host's port.
     let [peer_port, local_port] = if is_echo { [ends[1], ends[0]] } else { ends };
     Some(Key {
         local,

@@ -1,4 +1,5 @@
-//! Implements the packet table of DESIGN.md as plain code: takes a frame, and gives verdict, frame, counter and memory.
+//! Implements the packet table of DESIGN.md as plain code: takes a frame, and predicts the verdict, the output frame,
+//! the counter and the memory.
 //!
 //! The model shares no code with the programs, and puts readability first: it copies frames, goes through lists, and
 //! computes every checksum from whole sums.
@@ -131,12 +132,12 @@ impl<'a> Model<'a> {
         is_listed
     }
 
-    /// True if the bypass list has the packet, quoted or not, by its ports.
+    /// True if a bypass rule covers one of the packet's ports. The packet may be a quoted packet.
     fn is_listed(&self, seen: &Seen, headers: &Headers, peer: &Peer) -> bool {
         is_listed(self.cluster, seen.frame, headers, peer)
     }
 
-    /// Inserts the action of a flow or datagram, or deletes it.
+    /// Inserts the action for a flow or datagram; deletes the entry if `action` is `None`.
     fn note(&mut self, key: Option<Key>, action: Option<FlowAction>) {
         match (key, action) {
             (Some(key), Some(action)) => {
@@ -189,7 +190,7 @@ impl<'a> Model<'a> {
     }
 }
 
-/// True if the bypass list has a packet, quoted or not, by its ports.
+/// True if a bypass rule covers one of the packet's ports. The packet may be a quoted packet.
 pub fn is_listed(cluster: &Cluster, frame: &[u8], headers: &Headers, peer: &Peer) -> bool {
     match (headers.protocol, headers.ports(frame)) {
         (Some(protocol), Some(ports)) => {

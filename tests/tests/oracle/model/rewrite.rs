@@ -149,9 +149,8 @@ fn sum(bytes: &[u8], parts: &[Range<usize>]) -> u64 {
     words.sum::<u64>() % 0xffff
 }
 
-/// True if the checksum field holds the pseudo-header's sum: a datagram's sender may leave the
-/// checksum to the segmenter. By chance, the field of 1 in 65,536 other datagrams holds that sum,
-/// too.
+/// True if the checksum field holds the pseudo-header's sum, as in a UDP datagram whose checksum the segmenter has yet
+/// to complete. By chance, the field of 1 in 65,536 other datagrams holds that sum, too.
 pub fn has_partial_checksum(frame: &[u8], headers: &Headers) -> bool {
     let Some((offset, Zero::Absent)) = transport_checksum(headers) else { return false };
     let field = headers.payload.start + offset;

@@ -12,7 +12,7 @@ use tunnel_common::peers::{Peer, PeerKey};
 use crate::hosts::Host;
 use crate::hosts::entries::{Entry, Octets};
 
-/// One family's address, and the names of its maps.
+/// One family's type of address, with the names of the family's maps.
 pub trait Maps: Octets
 where
     PeerKey<Self>: Pod,
@@ -20,7 +20,7 @@ where
     LocalRange<Self>: Pod,
     Flow<Self>: Pod,
 {
-    /// The name of the map of single peers.
+    /// The name of the map of peers with one address.
     const PEERS: &'static str;
     /// The name of the map of peers that are prefixes.
     const PREFIXES: &'static str;
@@ -86,7 +86,7 @@ impl Maps for [u8; 16] {
     const FLOWS: &'static str = maps::FLOWS_V6;
 }
 
-/// Deletes all entries of a hash.
+/// Deletes all entries of a hash map.
 pub fn empty_hash<K: Pod, V: Pod>(hash: &mut HashMap<&mut MapData, K, V>) -> Result<()> {
     let known: Vec<K> = hash.keys().collect::<Result<_, _>>()?;
     known.iter().try_for_each(|key| hash.remove(key)).map_err(Into::into)

@@ -20,7 +20,8 @@ pub use self::loaded::verified_instructions;
 use crate::hosts::Host;
 use crate::row::{Counted, Ingress, Passage, Row};
 
-/// The loaded programs. All tests share them, one test at a time, because loading takes longer than a hundred rows.
+/// The loaded programs. All tests share them, one test at a time, because loading takes longer than a run of a hundred
+/// rows.
 static LAB: Mutex<Lab> = Mutex::new(Lab { loaded: Vec::new() });
 
 /// Runs every row and panics with a report of all failures.

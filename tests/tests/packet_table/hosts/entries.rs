@@ -51,7 +51,7 @@ impl Octets for [u8; 16] {
 
 /// A peer's entry, and its map.
 pub enum Entry<A> {
-    /// An entry in the hash of single addresses.
+    /// An entry in the hash map of peers with one address.
     Single(PeerKey<A>, Peer<A>),
     /// An entry in the trie of prefixes.
     Prefix(Key<A>, Peer<A>),

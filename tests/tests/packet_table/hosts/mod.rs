@@ -33,7 +33,7 @@ pub struct Member {
 }
 
 impl Member {
-    /// A member with single addresses.
+    /// A member with one address in each role and family.
     pub const fn new(name: &'static str, private: Dual, public: Dual) -> Self {
         Self { name, private, public, bits_v4: 32, bits_v6: 128 }
     }
@@ -80,10 +80,10 @@ pub const STRANGER: Dual = Dual::new([192, 0, 2, 200], [0x2001, 0xdb8, 0x2, 0, 0
 /// The address of srva's interface when srva is behind a 1:1 NAT.
 pub const UNDERLAY_BEHIND_NAT: Dual = Dual::new([172, 31, 0, 5], [0xfd00, 0x31, 0, 0, 0, 0, 0, 5]);
 
-/// This host's addresses as one member.
+/// The addresses of one local member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Own {
-    /// The host's private addresses.
+    /// The member's private addresses.
     pub private: Range,
     /// The addresses of the host's interface.
     pub underlay: Range,
@@ -162,7 +162,7 @@ impl Host {
     }
 }
 
-/// Settings for single peers on Ethernet, with all other features off.
+/// Settings for peers with one address, on Ethernet, with all other features off.
 pub const ETHERNET: Settings = Settings {
     link_header_len: ETHERNET_HEADER_LEN,
     ipv4: 1,
@@ -193,7 +193,7 @@ pub const AT_SRVA_BEHIND_NAT: Host = Host {
     local: &[Own { underlay: SRVA.range(UNDERLAY_BEHIND_NAT), ..Own::of(SRVA) }],
     ..AT_SRVA
 };
-/// srva, whose peers may not be attached yet.
+/// srva, whose peers might not be attached yet.
 pub const AT_SRVA_IN_GRACE_PERIOD: Host = Host { grace_until: u32::MAX, ..AT_SRVA };
 /// srva after the grace period, before any packet has cleared the period's end from a peer's entry.
 pub const AT_SRVA_LATER: Host = Host { grace_until: 1, ..AT_SRVA };

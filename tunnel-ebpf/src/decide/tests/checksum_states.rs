@@ -53,7 +53,7 @@ fn a_checksum_that_the_network_card_is_to_finish<F: Version>() {
             let mut expected = datagram.bytes(F::PUBLIC);
             expected[place].copy_from_slice(&sum(F::PUBLIC));
             let mut packet = Slice::new(&sent).state(ChecksumState::Partial);
-            // A sum over all bytes has a meaning only for packets that arrive: skip the check of this sum.
+            // Call `run`, which does not check the sum over all bytes: only packets that arrive have such a sum.
             let outcome = host.run(Direction::Egress, &mut packet);
             assert_eq!(outcome, Outcome::Rewritten { slot: 0 });
             assert_eq!(packet.as_bytes(), expected);

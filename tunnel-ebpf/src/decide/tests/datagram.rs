@@ -55,7 +55,7 @@ pub struct Datagram<F: Version> {
     pub payload: Vec<u8>,
     pub checksum: Checksum,
     /// The quote of an ICMP error: a datagram, and a number of bytes. The datagram's header and this number of its
-    /// first payload bytes follow the payload.
+    /// first payload bytes follow the error's own `payload`.
     pub quoted: Option<(Box<Datagram<F>>, usize)>,
 }
 

@@ -63,7 +63,7 @@ fn a_packet_with_public_addresses_ends_that<F: Version>() {
     }
 }
 
-/// An ICMP error with public addresses ends the native replies, as any other packet does.
+/// An ICMP error with public addresses clears `replies_native`, as any other packet with public addresses does.
 fn an_error_with_public_addresses_ends_that_too<F: Version>() {
     let host = with_a_direct_peer::<F>();
     host.receive(&packet::<F>().bytes(F::PRIVATE.back()));
@@ -102,7 +102,7 @@ fn plain_packets_to_others_make_nothing_plain<F: Version>() {
     }
 }
 
-/// Packets to a peer leave native only while the operator's `direct` mark is set.
+/// `replies_native` has no effect on a peer that is no longer marked direct.
 fn a_peer_that_is_not_direct_any_more_is_not_plain<F: Version>() {
     let mut host = with_a_direct_peer::<F>();
     host.receive(&packet::<F>().bytes(F::PRIVATE.back()));

@@ -11,7 +11,7 @@ use crate::family::V6;
 
 const REWRITTEN: Outcome = Outcome::Rewritten { slot: 0 };
 
-/// One header of each kind that the walk passes, in several lengths.
+/// Headers of all kinds that the walk passes, in several lengths.
 fn headers() -> [Extension; 6] {
     [
         Extension::options(HOP_BY_HOP_OPTIONS, 8),
@@ -74,7 +74,7 @@ fn the_longest_chain_has_its_checksum_updated() {
     }
 }
 
-/// Either the frame or the length in the IP header is too short.
+/// By the length in the IP header, the packet ends within its extension headers. The frame ends there too, or goes on.
 #[test]
 fn a_chain_cut_anywhere_is_truncated() {
     let host = Host::<V6>::srva();

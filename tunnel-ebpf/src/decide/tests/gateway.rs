@@ -1,5 +1,5 @@
-//! Tests a host that is several members: one member is a whole network, and one member is a single address within that
-//! network.
+//! Tests a gateway, whose members are single addresses and networks. One network and one single address lie within
+//! another network.
 
 use tunnel_common::outcome::{Direction, Outcome, Reason};
 
@@ -13,7 +13,7 @@ use crate::family::Octets;
 
 /// One host that is srva, srvc and the networks' members, with srvb as its peer.
 fn gateway<F: Networks>() -> Host<F> {
-    // The entries of a gateway's peers hold no addresses of this host.
+    // The programs of a gateway ignore this host's addresses in the peers' entries.
     let unused = Member::new(F::STRANGER, F::STRANGER);
     let mut host = Host::new(unused, &[F::SRVB]);
     let single = F::Address::BITS;

@@ -56,9 +56,9 @@ fn nobody_outside_has_the_private_address<F: Version>() {
     assert_eq!(guarded::<F>().receive(&received), SPOOFED);
 }
 
-/// A forwarded IPv4 packet may have this host's private source: the kernel drops a spoofed packet on arrival, and a
-/// packet from a container behind a masquerade legitimately has this source. The kernel does not drop a spoofed IPv6
-/// packet, so the program drops it.
+/// A forwarded IPv4 packet may have this host's private address as its source. The kernel drops spoofed packets on
+/// arrival, so this packet is legitimate: it comes from a container behind a masquerade. The kernel does not drop a
+/// spoofed IPv6 packet, so the program drops it.
 fn what_is_forwarded_is_not_from_this_host<F: Version>() {
     let host = guarded::<F>();
     let sent = Datagram::<F>::udp(b"data").bytes(F::PRIVATE);

@@ -72,7 +72,7 @@ impl<F: Version> Host<F> {
         self.tables.value(address).is_some_and(|peer| peer.grace_until == 0)
     }
 
-    /// True if the entry under `address` says that the peer's packets arrive native.
+    /// True if the entry under `address` says that the peer's packets arrive with its private address.
     pub fn replies_native(&self, address: Octets<F>) -> bool {
         self.tables.value(address).is_some_and(|peer| peer.replies_native == 1)
     }

@@ -1,4 +1,5 @@
-//! Tests a peer's entry that the first lookup misses, as the kernel's lookup may during the entry's replacement.
+//! Tests packets of a peer whose entry the lookup misses: the kernel's lookup can miss an entry during the entry's
+//! replacement.
 
 use tunnel_common::outcome::{Outcome, Reason};
 

@@ -9,8 +9,8 @@ use super::version::{Member, Version, in_both_versions};
 use crate::address::Address as _;
 use crate::family::Octets;
 
-/// srva after its move from `BEHIND_NAT` to its own address. srva still sends to srvb's former address, which is the
-/// stranger's.
+/// srva after its move from `BEHIND_NAT` to its public address. srvb's former address is `STRANGER`: srva still sends
+/// from `BEHIND_NAT` to `STRANGER`.
 fn awaiting<F: Version>() -> Host<F> {
     let mut host = Host::<F>::srva();
     host.tables.move_self(&F::SRVA, F::Address::BITS, F::BEHIND_NAT);

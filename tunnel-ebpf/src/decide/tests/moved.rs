@@ -16,7 +16,7 @@ const DRAIN: u64 = 30;
 const NOT_OURS: Outcome = Outcome::NotOurs;
 const REWRITTEN: Outcome = Outcome::Rewritten { slot: 0 };
 
-/// srva, whose peer srvb was at the stranger's address before its move. srva accepts packets from that address for
+/// srva, whose peer srvb has moved away from the address `STRANGER`. srva accepts packets from that address for
 /// `seconds`, or without a time limit.
 fn with_a_moved_peer<F: Version>(seconds: Option<u64>) -> Host<F> {
     let mut host = Host::<F>::srva();

@@ -1,5 +1,5 @@
-//! Defines the tests' networks: prefixes that do not end at a byte boundary, a prefix within another prefix, and single
-//! addresses within the prefixes.
+//! Defines the tests' networks: a prefix that does not end at a byte boundary, another prefix within it, and single
+//! addresses within it.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -17,8 +17,8 @@ pub trait Networks: Version {
     const WITHIN_PRIVATE: (Member<Octets<Self>>, u32);
     /// A member whose public address lies within the first network's, and its slot.
     const WITHIN_PUBLIC: (Member<Octets<Self>>, u32);
-    /// A slot, a private address and the public address that belongs to it, worked out by hand. The first two elements
-    /// belong to `OUTER`, and the last element belongs to `INNER`.
+    /// A slot, a private address and the public address that belongs to it, worked out by hand. The first three
+    /// elements belong to `OUTER`, and the last element belongs to `INNER`.
     const PAIRS: [(u32, Octets<Self>, Octets<Self>); 6];
     /// Private and public addresses next to the first network's.
     const OUTSIDE: [(Octets<Self>, Octets<Self>); 2];

@@ -101,7 +101,7 @@ fn an_address_in_the_wrong_role_is_shadowed<F: Networks>() {
     assert_eq!(host.send(&sent), SHADOWED);
 }
 
-/// Without prefixes, and for a single address, the program does not make a second lookup.
+/// If the peer is not a prefix, the program does not look up the peer's other address.
 fn a_single_address_can_not_be_shadowed<F: Networks>() {
     let mut host = beside_networks::<F>();
     host.tables.remove_single(F::SRVB.public);

@@ -7,7 +7,7 @@ use super::host::Host;
 use super::version::{Version, in_both_versions};
 use crate::family::Octets;
 
-/// The datagrams that an error may quote: each with a name, the datagram, and the offset of the transport checksum.
+/// The datagrams that an error may quote: each with a name, and with the offset of its transport checksum.
 fn quoted<F: Version>() -> Vec<(&'static str, Datagram<F>, Option<usize>)> {
     let data = [0x5a; 60];
     vec![
@@ -31,7 +31,8 @@ fn error_quoting<F: Version>(route: Route<Octets<F>>, quote: &[u8]) -> Vec<u8> {
     Datagram::<F>::icmp(F::TOO_BIG, quote).bytes(route)
 }
 
-/// The first `kept` bytes of `there`. A checksum that is cut in half can't be updated: its byte stays as in `here`.
+/// The expected quote after a rewrite: the first `kept` bytes of `there`, the packet with the new addresses. If the cut
+/// leaves only the checksum's first byte, that byte stays as in `here`, the packet with the old addresses.
 fn quote_of(there: &[u8], here: &[u8], checksum: Option<usize>, kept: usize) -> Vec<u8> {
     let mut quote = there[..kept].to_vec();
     if let Some(at) = checksum

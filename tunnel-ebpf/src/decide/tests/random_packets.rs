@@ -57,8 +57,8 @@ impl<F: Version> Cluster<F> {
     }
 }
 
-/// Changes the last word of the second host's public address such that the sum over all changes ends in 32 ones, or
-/// nearly: its carry then causes a second carry.
+/// Changes the last word of the second host's public address. The lower 32 bits of the sum over all changes are then
+/// all ones, or nearly, so that the first end-around carry causes a second carry.
 fn put_a_second_carry<A: AsRef<[u8]> + AsMut<[u8]>>(addresses: &mut [A], below: usize) {
     let words = |address: &A| -> u64 {
         let words = address.as_ref().as_chunks().0;
@@ -115,7 +115,7 @@ fn random_datagram<F: Version>(random: &mut Random, may_quote: bool) -> Datagram
 /// The minimum payload, in bytes, of a first fragment that the program can rewrite in full.
 fn first_fragment_min<F: Version>(datagram: &Datagram<F>) -> usize {
     match &datagram.quoted {
-        // The whole quoted checksum, or the part that exists.
+        // Long enough for each quoted checksum: TCP's ends 18 bytes after the quoted IP header.
         Some((quoted, _)) => (8 + quoted.header_len() + 18).next_multiple_of(8),
         None if datagram.protocol == TCP => 24,
         None if datagram.protocol == DCCP => 16,

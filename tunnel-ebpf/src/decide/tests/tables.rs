@@ -193,8 +193,8 @@ impl<F: Version> HostTables<F> {
         self.change(slot, |peer| peer.bypass = asked);
     }
 
-    /// Changes the entries of the peer in `slot`. Each entry starts again from its initial state, and of the programs'
-    /// notes keeps only `use_former_source`.
+    /// Resets the entries of the peer in `slot` to their initial state, then applies `change`. `use_former_source` is
+    /// the only note of the programs that survives.
     pub fn change(&mut self, slot: u32, change: impl Fn(&mut Peer<Octets<F>>)) {
         let prefixes = self.prefixes.iter_mut().map(|(_, entry)| entry);
         for entry in self.single.values_mut().chain(prefixes) {
@@ -218,7 +218,7 @@ impl<F: Version> HostTables<F> {
         *entry = Entry::new(Peer { awaited: 1, ..entry.value() });
     }
 
-    /// Notes in the entry under `address` that the peer's packets arrive native.
+    /// Notes in the entry under `address` that the peer's packets arrive with its private address.
     pub fn note_replies_native(&self, address: Octets<F>) {
         self.note(F::Address::from_octets(address), |peer| peer.set_replies_native(true));
     }
@@ -266,7 +266,7 @@ fn value<F: Version>(
     }
 }
 
-/// The value of the longest prefix of `address`, found bit by bit.
+/// The value under the longest prefix that contains `address`, found bit by bit.
 fn longest<A: AsRef<[u8]>, V>(prefixes: &[(Prefix<A>, V)], address: A) -> Option<&V> {
     let bit = |address: &A, bit: usize| address.as_ref()[bit / 8] >> (7 - bit % 8) & 1;
     let holds = |((network, length), _): &&(Prefix<A>, V)| {

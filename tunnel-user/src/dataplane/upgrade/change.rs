@@ -167,8 +167,8 @@ async fn back(folder: &Folder, next: &Folder, place: AttachPoint, link: u32, net
         if runs(folder, next, place, direction, link, netlink).await
             && let Err(failure) = hook::switch(folder, &pin, place, direction)
         {
-            // Stop the rollback: both versions treat a packet alike, the running programs have pins, and the next
-            // command completes the change.
+            // Stop the rollback, and let the next command complete the change. Until then, the two directions may run
+            // programs of different versions: both versions treat packets alike, and all running programs have pins.
             tracing::error!("undoing a step failed: {failure}");
             return;
         }

@@ -78,8 +78,8 @@ pub const fn settings_forth(old: &previous::Settings) -> Settings {
     }
 }
 
-/// Converts settings from this version to ABI 2. Drops the choice of tagged frames and the guarded addresses, which
-/// ABI 2 lacks.
+/// Converts settings from this version to ABI 2. Drops the guarded addresses and the choice of the VLANs to handle: ABI
+/// 2 has no fields for them.
 #[must_use]
 pub const fn settings_back(new: &Settings) -> previous::Settings {
     previous::Settings {
@@ -266,7 +266,7 @@ mod tests {
         // The settings keep their values, with every tag handled and no address guarded.
         assert_eq!(new[24..32], [14, 1, 0, 1, 0, 0, 1, 1]);
         assert_eq!(new[32..56], [&[1, 0, 0, 0][..], &[0; 20]].concat());
-        // The hook and the changes of attach, without arp_ignore; then the drain.
+        // The hook, and the record of the changes that attach made, without arp_ignore; then the drain.
         assert_eq!(new[56..64], [2, 1, 1, 1, 1, 9, 1, 0]);
         assert_eq!(new[64..72], [&number(30)[..], &[0; 4]].concat());
         assert_eq!(new[72..], old[48..]);
@@ -297,7 +297,8 @@ mod tests {
             *place = count(packets);
         }
         let new = reasons_forth(&old);
-        // Each count equals its place in ABI 2: spoofed is the tenth, unsettled-reset is the eleventh.
+        // Each count equals the reason's place in ABI 2: spoofed is the tenth, stray-reset (there unsettled-reset) the
+        // eleventh.
         assert_eq!(new.foreign_source, count(1));
         assert_eq!((new.spoofed, new.stray_reset), (count(10), count(11)));
         assert_eq!((new.truncated, new.write_failed), (count(12), count(15)));

@@ -58,7 +58,7 @@ pub(crate) async fn execute(
             return Err(failure);
         }
     };
-    // Release the shared lock before the exchange: other interfaces need not wait for the exchange.
+    // Release the shared lock before the exchange of move notices: commands for other interfaces need not wait for it.
     report.changed_entries = executor.finish().entries;
     let after = if was_attached { After::Change } else { After::FirstAttach };
     if move_notices::exchange(&folder, after, resolved.drain).await? {
@@ -177,7 +177,7 @@ fn make_room(
     place: AttachPoint,
 ) -> Result<(), Error> {
     let pinned = resize::pinned(&resolved.folder)?;
-    // Check an upper bound from the counts first: comparing a million entries with the file takes long.
+    // Check an upper bound from the counts first: comparing a million entries with the file takes a long time.
     let counts = maps.counts()?;
     let at_most =
         Capacity::at_most(&resolved.membership, counts.names, counts.ranges, counts.rules);

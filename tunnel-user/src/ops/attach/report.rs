@@ -25,7 +25,7 @@ pub struct Report {
     pub identity: Identity,
     /// The number of this host's peers.
     pub peers: usize,
-    /// For each family of which this host has no address: the peers whose addresses of the family are left out.
+    /// For each family in which this host has no address: the peers whose addresses in that family are left out.
     pub left_out: Vec<LeftOut>,
     /// The programs' attach point.
     pub place: AttachPoint,

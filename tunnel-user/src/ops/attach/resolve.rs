@@ -223,7 +223,7 @@ impl Resolved<'_> {
         }
         let cluster = clusters.on(&request.interface, request.network.as_ref())?;
         let elsewhere = elsewhere(folder, *is_attached, clusters, cluster, netlink).await?;
-        // Skip the route look-ups if nothing changed: a million peers take long.
+        // Skip the route look-ups if nothing changed: with a million peers, they take a long time.
         if (&elsewhere, &our_routes) != (&self.elsewhere, &self.our_routes) {
             let (link, names) = (&self.link, snapshot.names());
             self.routes =

@@ -66,7 +66,7 @@ impl LocalChange {
     }
 }
 
-/// The single addresses in `previous_underlays`, with the latest address of each member first.
+/// The addresses in `previous_underlays`, without the prefixes. Each member's latest address comes first.
 #[must_use]
 pub fn addresses_of(previous_underlays: &PreviousUnderlays) -> Vec<IpAddr> {
     let single = previous_underlays.values().flatten().filter(|former| former.0.is_single());

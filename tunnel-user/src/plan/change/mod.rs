@@ -84,8 +84,8 @@ pub enum Step<'a> {
     ChangePeers(&'a Membership, PeerOptions),
     /// Send from the current underlay addresses to the peers that know these addresses.
     SwitchSource(&'a LocalChange),
-    /// Set and remove routes. If another attached network reaches the peer of a route to remove, the route moves to
-    /// that network instead.
+    /// Set and remove routes. A route to remove moves to another attached network instead, if that network has the
+    /// same peer.
     ChangeRoutes(RouteChanges),
     /// Remove the ranges that this host no longer has.
     RemoveLocalRanges(&'a LocalChange),

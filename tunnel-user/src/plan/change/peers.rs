@@ -29,7 +29,8 @@ pub struct PeerOptions {
 }
 
 impl PeerOptions {
-    /// The options of a change to a file's state. `local` holds this host's identity.
+    /// The options of an attach, which takes the peers from a file. `local` holds this host's move and its previous
+    /// underlay addresses.
     #[must_use]
     pub fn of_file(drain: Drain, local: &LocalChange) -> Self {
         let own_previous = addresses_of(&local.previous_underlays);

@@ -50,7 +50,7 @@ fn private(address: &str) -> Private {
     Private(address.parse().unwrap())
 }
 
-/// Passes to `see` the steps of a plan from `before`, or from a detached interface, to `after`.
+/// Plans an attach from `before` (without it, from a detached interface) to `after`, and passes the steps to `see`.
 fn with_plan<T>(
     before: Option<&Membership>,
     after: &Membership,

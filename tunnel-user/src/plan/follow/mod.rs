@@ -1,8 +1,8 @@
 //! Decides the actions of `rewrite run` after each event. This module is pure: even the time is an argument.
 //!
-//! The daemon handles all events on the host and of the file alike: once the events pause, it compares the attachment
-//! with the file, and attaches if they differ. The events that an attach causes lead to a further comparison, which
-//! finds no difference.
+//! The daemon handles a change of the host and a change of the file in the same way: once the events pause, it compares
+//! the attachment with the file, and attaches if they differ. The events that an attach causes lead to a further
+//! comparison, which finds no difference.
 
 pub mod backoff;
 pub mod eager;
@@ -158,7 +158,7 @@ pub struct Follow {
     failed: Option<Vec<String>>,
     /// The start of the wait for something that the host's network managers may provide by themselves.
     awaited_since: Option<Duration>,
-    /// True after a report of the wait to the operator.
+    /// True after a report of a problem to the operator: the deadline then includes no report of the wait.
     awaited_reported: bool,
     reported: Option<Report>,
 }

@@ -29,7 +29,7 @@ const PROGRAMS: &[&str] = &["conntrack", "iperf3", "taskset"];
 const PROCESSORS: u8 = 1;
 const LIMIT: Duration = Duration::from_secs(600);
 const FULL_LIMIT: Duration = Duration::from_secs(3600);
-/// The arguments that select the default suite, which is the suite that is relevant for other kernels.
+/// The default arguments, which select the suite that is relevant for other kernels.
 const SUITE: [&str; 2] = ["--only", "end-to-end"];
 /// The option for a longer run.
 const FULL: &str = "--full";

@@ -8,7 +8,7 @@ use crate::vm::package::Flavour;
 /// A set of runs, and the settings of the machine for the runs.
 #[derive(Debug)]
 pub struct Suite {
-    /// The suffix of the machine's name, which is the prefix of the names of its files.
+    /// The suffix of the machine's name. The names of the machine's files begin with the machine's name.
     pub suffix: &'static str,
     /// The runs, in order.
     pub runs: &'static [Run],
