@@ -60,8 +60,16 @@ pub struct Attachment {
     /// The name of the interface's network in the file: ASCII, padded with zeros; all zeros if the file has no
     /// networks.
     pub network: [u8; NAME_LEN],
+    /// The digest of the cluster's members with IPv4 addresses; all zeros if it is unknown.
+    pub digest_v4: [u8; 8],
+    /// The digest of the cluster's members with IPv6 addresses; all zeros if it is unknown.
+    pub digest_v6: [u8; 8],
+    /// The revision of the file; 0 if the file has none.
+    pub revision: u32,
+    /// Always 0.
+    pub reserved_end: [u8; 4],
 }
 
 crate::plain_old_data!(Attachment);
 
-const _: () = assert!(size_of::<Attachment>() == 104 + NAME_LEN);
+const _: () = assert!(size_of::<Attachment>() == 128 + NAME_LEN);

@@ -16,6 +16,7 @@ pub mod move_notice;
 pub mod outcome;
 pub mod peer_filter;
 pub mod peers;
+pub mod ping;
 pub mod settings;
 
 /// The version of the maps' layout. A loader takes over the pins of the previous version, and recognises and refuses

@@ -58,6 +58,9 @@ pub trait Address: Copy + Eq {
     /// The inverse of [`Self::long_words`].
     fn from_long_words(words: [u64; 2]) -> Self;
 
+    /// The address's words, followed by zeros for IPv4.
+    fn padded(self) -> [u32; 4];
+
     /// Writes the address's words into `words`, from index `first` on.
     fn write_to(self, words: &mut [u32; 9], first: usize);
 
@@ -175,10 +178,15 @@ macro_rules! address {
 
             #[inline(always)]
             fn long_words(self) -> [u64; 2] {
-                let mut short = [0; 4];
-                short[..$words].copy_from_slice(&self.0);
-                let [a, b, c, d] = short;
+                let [a, b, c, d] = self.padded();
                 [joined(a, b), joined(c, d)]
+            }
+
+            #[inline(always)]
+            fn padded(self) -> [u32; 4] {
+                let mut padded = [0; 4];
+                padded[..$words].copy_from_slice(&self.0);
+                padded
             }
 
             #[inline(always)]

@@ -32,6 +32,8 @@ pub trait Family {
     /// True if the kernel drops packets that arrive, on any interface, with one of this host's own addresses as their
     /// source. True for IPv4 (Linux, net/ipv4/fib_frontend.c, fib_validate_source), false for IPv6.
     const DROPS_LOCAL_SOURCES: bool;
+    /// The offset of the time to live or hop limit in the header, in bytes.
+    const HOP_LIMIT_OFFSET: usize;
     /// True if the header has a checksum, which compensates for a change of its addresses.
     const HEADER_HAS_CHECKSUM: bool;
 

@@ -12,7 +12,7 @@ use tunnel_common::maps::{
 };
 use tunnel_common::members::Member;
 use tunnel_common::peers::{Peer, PeerKey};
-use tunnel_ebpf::address::Words;
+use tunnel_ebpf::address::{Address as _, Words};
 use tunnel_ebpf::family::{Family, Octets, V4, V6};
 
 use crate::pinned_maps::{is_missed_v4, is_missed_v6};
@@ -54,13 +54,13 @@ static FLOWS_V6: LruHashMap<Flow<A6>, FlowState, FLOWS_CAPACITY> = LruHashMap::n
 #[btf_map(name = "members")]
 static MEMBERS: HashMap<u32, Member, SLOTS_CAPACITY> = HashMap::new();
 
-/// For the loader and for people: no program reads this map.
+/// The programs read the first entry alone, for pings from strangers.
 #[btf_map(name = "local_members")]
-static LOCAL_MEMBERS: HashMap<u32, LocalMember, LOCAL_MEMBERS_CAPACITY> = HashMap::new();
+pub static LOCAL_MEMBERS: HashMap<u32, LocalMember, LOCAL_MEMBERS_CAPACITY> = HashMap::new();
 
-/// For the loader and for people: no program reads this map.
+/// The programs read this map for stamps alone.
 #[btf_map(name = "attachment")]
-static ATTACHMENT: Array<Attachment, 1> = Array::new();
+pub static ATTACHMENT: Array<Attachment, 1> = Array::new();
 
 type Peers<A> = HashMap<PeerKey<A>, Peer<A>, PEERS_CAPACITY>;
 type Prefixes<A> = LpmTrie<A, Peer<A>, PEERS_CAPACITY>;
@@ -90,6 +90,12 @@ pub trait FamilyMaps: Family {
 
     /// This host's guarded private address; all zeros if none is guarded.
     fn guarded() -> Self::Address;
+
+    /// The underlay address of a local member; all zeros if the member has none of this version.
+    fn underlay(own: &LocalMember) -> Self::Address;
+
+    /// The digest of the members with addresses of this version.
+    fn digest(attachment: &Attachment) -> &[u8; 8];
 }
 
 impl FamilyMaps for V4 {
@@ -117,6 +123,16 @@ impl FamilyMaps for V4 {
     fn guarded() -> Self::Address {
         Words(guarded_v4())
     }
+
+    #[inline(always)]
+    fn underlay(own: &LocalMember) -> Self::Address {
+        Self::Address::from_octets(own.v4.underlay)
+    }
+
+    #[inline(always)]
+    fn digest(attachment: &Attachment) -> &[u8; 8] {
+        &attachment.digest_v4
+    }
 }
 
 impl FamilyMaps for V6 {
@@ -143,5 +159,15 @@ impl FamilyMaps for V6 {
     #[inline(always)]
     fn guarded() -> Self::Address {
         Words(guarded_v6())
+    }
+
+    #[inline(always)]
+    fn underlay(own: &LocalMember) -> Self::Address {
+        Self::Address::from_octets(own.v6.underlay)
+    }
+
+    #[inline(always)]
+    fn digest(attachment: &Attachment) -> &[u8; 8] {
+        &attachment.digest_v6
     }
 }

@@ -53,8 +53,8 @@ pub trait Packet {
     /// The packet's own IP header.
     fn header<const N: usize>(&self) -> Option<Self::Header<N>>;
 
-    /// The first `N` words of a quoted IP header at `offset`, as they stand in memory.
-    fn quoted_header<const N: usize>(&self, offset: usize) -> Option<[u32; N]>;
+    /// `N` words at `offset`, as they stand in memory.
+    fn words_at<const N: usize>(&self, offset: usize) -> Option<[u32; N]>;
 
     /// `N` bytes at `offset`.
     fn bytes<const N: usize>(&self, offset: usize) -> Option<[u8; N]>;

@@ -10,7 +10,7 @@ use aya_ebpf::macros::btf_map;
 use tunnel_common::bypass::BypassKey;
 use tunnel_common::counters::Count;
 use tunnel_common::flows::{Flow, FlowState};
-use tunnel_common::local_members::LocalRange;
+use tunnel_common::local_members::{LOCAL_FORMER, LOCAL_UNDERLAY, LocalRange};
 use tunnel_common::outcome::Direction;
 use tunnel_common::peer_filter::{Position, WORDS};
 use tunnel_common::peers::PeerKey;
@@ -18,9 +18,9 @@ use tunnel_ebpf::address::Address;
 use tunnel_ebpf::conditions::Conditions;
 use tunnel_ebpf::family::{Octets, V4, V6};
 use tunnel_ebpf::peer_entry::{PeerEntry, PeerLookup, SharedPeer};
-use tunnel_ebpf::tables::{FlowAction, Tables, flow_lifetime, flow_tag, is_of_flow};
+use tunnel_ebpf::tables::{FlowAction, Receiver, Tables, flow_lifetime, flow_tag, is_of_flow};
 
-use crate::maps::{BYPASS, FamilyMaps};
+use crate::maps::{ATTACHMENT, BYPASS, FamilyMaps, LOCAL_MEMBERS};
 use crate::settings::{has_bypass, has_moved, is_gateway};
 use crate::{count, peer_notes};
 
@@ -145,6 +145,20 @@ fn local_range<F: FamilyMaps>(address: &Octets<F>) -> Option<&'static LocalRange
     F::LOCAL.get(&Key::new(u32::from(F::Address::BITS), *address))
 }
 
+/// 1 if `address` is an underlay address of this host; else 0.
+#[inline(never)]
+fn is_underlay<F: FamilyMaps>(address: &Octets<F>) -> u64 {
+    if is_gateway() || has_moved() {
+        let range = local_range::<F>(address);
+        let is_it = |range: &LocalRange<_>| range.role & (LOCAL_UNDERLAY | LOCAL_FORMER) != 0;
+        return u64::from(range.is_some_and(is_it));
+    }
+    // SAFETY: the kernel frees no entry of a preallocated map while the map is there. The loader may replace the entry
+    // meanwhile; every bit pattern is a value.
+    let own = unsafe { LOCAL_MEMBERS.get(&0) };
+    u64::from(own.is_some_and(|own| F::underlay(own) == F::Address::from_octets(*address)))
+}
+
 /// Inserts `flow`, or renews its time.
 #[inline(never)]
 fn insert_flow<F: FamilyMaps>(flow: &Flow<Octets<F>>, action: u8) {
@@ -166,6 +180,16 @@ fn insert_flow<F: FamilyMaps>(flow: &Flow<Octets<F>>, action: u8) {
             let _ = F::FLOWS.insert(flow, state, BPF_ANY.into());
         }
     }
+}
+
+/// The first `N` words of a record's field, as they stand in memory.
+#[inline(always)]
+fn words_of<const N: usize>(field: &[u8]) -> [u32; N] {
+    let mut words = [0; N];
+    for (word, octets) in words.iter_mut().zip(field.as_chunks().0) {
+        *word = u32::from_ne_bytes(*octets);
+    }
+    words
 }
 
 /// The state as two words, each of which is read and written whole: the time, and the action with its tag.
@@ -236,6 +260,22 @@ impl<F: FamilyMaps> Tables<F::Address> for PinnedMaps<F> {
     #[inline(always)]
     fn guarded(&self) -> F::Address {
         F::guarded()
+    }
+
+    #[inline(always)]
+    fn is_underlay(&self, address: F::Address) -> bool {
+        is_underlay::<F>(&address.octets()) == 1
+    }
+
+    #[inline(always)]
+    fn receiver(&self) -> Receiver {
+        let Some(attachment) = ATTACHMENT.get(0) else { return Receiver::default() };
+        Receiver {
+            abi_version: (attachment.abi_version as u16).to_be_bytes(),
+            revision: attachment.revision.to_be(),
+            digest: words_of(F::digest(attachment)),
+            version: words_of(&attachment.version),
+        }
     }
 
     #[inline(always)]

@@ -5,10 +5,11 @@
 
 use core::cell::RefCell;
 
-use tunnel_common::outcome::{Direction, Outcome};
+use tunnel_common::outcome::{Direction, Outcome, Reason};
 
 use crate::decide::error_rewrite::IcmpErrorRewrite;
-use crate::decide::{Step, egress, icmp_error, icmp_query, ingress};
+use crate::decide::ping_stamp::{Arrived, Sender};
+use crate::decide::{Step, egress, icmp_error, icmp_query, ingress, ping_stamp};
 use crate::family::Family;
 use crate::packet::{Packet, PacketMut};
 use crate::shared_packet::SharedPacket;
@@ -132,7 +133,12 @@ pub fn handle_in_place<F: Family, P: PacketMut, T: Tables<F::Address> + Copy>(
 fn outcome(step: Step) -> Outcome {
     match step {
         Step::Done(outcome) => outcome,
-        Step::IcmpError | Step::IcmpQuery | Step::Shown { .. } | Step::Unknown => Outcome::NotOurs,
+        Step::IcmpError
+        | Step::IcmpQuery
+        | Step::Shown { .. }
+        | Step::Ping { .. }
+        | Step::PingOfStranger
+        | Step::Unknown => Outcome::NotOurs,
     }
 }
 
@@ -151,15 +157,52 @@ fn query_in_steps<F: Family, P: PacketMut + Copy, T: Tables<F::Address> + Copy>(
     packet: P,
     tables: T,
 ) -> u64 {
-    match Step::from_bits(query::<F, P, T>(packet, tables)) {
+    let mut arrived = Arrived::none();
+    match Step::from_bits(query::<F, P, T>(packet, tables, &mut arrived)) {
         Step::Shown { peer_sends } => shown::<F, P, T>(packet, tables, peer_sends),
+        Step::Ping { slot } => match stamp::<F, P, T>(packet, tables, &arrived) {
+            NOT_STAMPED => Step::Done(Outcome::NotRewritten(Reason::WriteFailed)).to_bits(),
+            _ => Step::Done(Outcome::Rewritten { slot }).to_bits(),
+        },
         step => step.to_bits(),
     }
 }
 
 #[inline(never)]
-fn query<F: Family, P: PacketMut, T: Tables<F::Address>>(mut packet: P, tables: T) -> u64 {
-    icmp_query::ingress::<F, P, T>(&mut packet, &tables).to_bits()
+fn query<F: Family, P: PacketMut, T: Tables<F::Address>>(
+    mut packet: P,
+    tables: T,
+    arrived: &mut Arrived<F::Address>,
+) -> u64 {
+    icmp_query::ingress::<F, P, T>(&mut packet, &tables, arrived).to_bits()
+}
+
+const STAMPED: u64 = 0;
+const NOT_STAMPED: u64 = 1;
+
+#[inline(never)]
+fn stamp<F: Family, P: PacketMut, T: Tables<F::Address>>(
+    mut packet: P,
+    tables: T,
+    arrived: &Arrived<F::Address>,
+) -> u64 {
+    match ping_stamp::stamp::<F, P, T>(&mut packet, &tables, Sender::Peer, arrived) {
+        Ok(()) => STAMPED,
+        Err(_) => NOT_STAMPED,
+    }
+}
+
+/// Stamps the ping of a host that is no peer. A ping that this host forwards stays unchanged, and so does a ping whose
+/// stamp the kernel refuses.
+#[inline(never)]
+fn stamp_for_stranger<F: Family, P: PacketMut, T: Tables<F::Address>>(
+    mut packet: P,
+    tables: T,
+    new: &IcmpErrorRewrite<F::Address>,
+) -> u64 {
+    let arrived = Arrived { wire: new.wire, header_len: new.header_len };
+    ping_stamp::for_stranger::<F, P, T>(&mut packet, &tables, &arrived);
+    Step::Done(Outcome::NotOurs).to_bits()
 }
 
 #[inline(never)]
@@ -179,7 +222,12 @@ fn error_in_steps<D: Path, F: Family, P: PacketMut + Copy, T: Tables<F::Address>
     let mut new = IcmpErrorRewrite::none();
     let step = error::<D, F, P, T>(packet, tables, &mut new);
     match Step::from_bits(step) {
-        Step::Done(_) | Step::Unknown | Step::IcmpQuery | Step::Shown { .. } => step,
+        Step::PingOfStranger => stamp_for_stranger::<F, P, T>(packet, tables, &new),
+        Step::Done(_)
+        | Step::Unknown
+        | Step::IcmpQuery
+        | Step::Shown { .. }
+        | Step::Ping { .. } => step,
         Step::IcmpError if new.has_quote => {
             let outcome = outcome(Step::from_bits(with_quote::<F, P>(packet, &new)));
             let (packet, tables) = (&packet, &tables);

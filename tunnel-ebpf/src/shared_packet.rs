@@ -48,8 +48,8 @@ impl<P: Packet> Packet for SharedPacket<'_, '_, P> {
         self.0.borrow().header()
     }
 
-    fn quoted_header<const N: usize>(&self, offset: usize) -> Option<[u32; N]> {
-        self.0.borrow().quoted_header(offset)
+    fn words_at<const N: usize>(&self, offset: usize) -> Option<[u32; N]> {
+        self.0.borrow().words_at(offset)
     }
 
     fn bytes<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {

@@ -75,6 +75,13 @@ pub trait Tables<A: Address> {
     /// Notes in the peer's entries, under both addresses, that there are flows with public addresses.
     fn set_public_flows(&self, private: A, public: A);
 
+    /// True if `address` is an underlay address of this host. For rare packets: most hosts look the address up in the
+    /// record of their members.
+    fn is_underlay(&self, address: A) -> bool;
+
+    /// This host's part of a stamp.
+    fn receiver(&self) -> Receiver;
+
     /// Remembers the action for packets of `flow`: this host has just sent a packet of it, or has seen the first
     /// fragment of a datagram.
     fn insert_flow(&self, flow: &Flow<A::Octets>, action: FlowAction);
@@ -84,6 +91,19 @@ pub trait Tables<A: Address> {
 
     /// The action for packets of `flow`; `None` if the lifetime for the flow's protocol is over.
     fn lookup_flow(&self, flow: &Flow<A::Octets>) -> Option<FlowAction>;
+}
+
+/// This host's part of a stamp: words as they stand in memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Receiver {
+    /// [`tunnel_common::ping::Stamp::abi_version`].
+    pub abi_version: [u8; 2],
+    /// [`tunnel_common::ping::Stamp::revision`].
+    pub revision: u32,
+    /// [`tunnel_common::ping::Stamp::digest`].
+    pub digest: [u32; 2],
+    /// [`tunnel_common::ping::Stamp::version`].
+    pub version: [u32; 4],
 }
 
 /// The action for packets of a remembered flow or datagram.

@@ -167,7 +167,7 @@ impl<T: Tags> Packet for XdpBuff<T> {
     }
 
     #[inline(always)]
-    fn quoted_header<const N: usize>(&self, offset: usize) -> Option<[u32; N]> {
+    fn words_at<const N: usize>(&self, offset: usize) -> Option<[u32; N]> {
         self.load(self.network() + offset)
     }
 

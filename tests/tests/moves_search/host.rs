@@ -17,7 +17,7 @@ use tunnel_ebpf::conditions::Conditions;
 use tunnel_ebpf::family::V4;
 use tunnel_ebpf::peer_entry::{PeerEntry, PeerLookup, SharedPeer};
 use tunnel_ebpf::pipeline::handle_in_place;
-use tunnel_ebpf::tables::{FlowAction, Tables};
+use tunnel_ebpf::tables::{FlowAction, Receiver, Tables};
 use tunnel_user::config;
 use tunnel_user::plan::awaited::shown;
 use tunnel_user::plan::handover::Handover;
@@ -354,6 +354,14 @@ impl Tables<Words<1>> for &HostTables<'_> {
 
     fn set_public_flows(&self, _: Words<1>, _: Words<1>) {
         panic!("a notice is no flow");
+    }
+
+    fn is_underlay(&self, _: Words<1>) -> bool {
+        panic!("a notice is no ping");
+    }
+
+    fn receiver(&self) -> Receiver {
+        panic!("a notice is no ping");
     }
 
     fn insert_flow(&self, _: &Flow<Octets>, _: FlowAction) {

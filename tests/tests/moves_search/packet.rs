@@ -92,7 +92,7 @@ impl Packet for Frame {
         self.words_at(0).map(Header)
     }
 
-    fn quoted_header<const N: usize>(&self, offset: usize) -> Option<[u32; N]> {
+    fn words_at<const N: usize>(&self, offset: usize) -> Option<[u32; N]> {
         self.words_at(offset)
     }
 

@@ -95,6 +95,8 @@ fn decide_egress<F: Family, P: Packet, T: Tables<F::Address>>(
     Ok(())
 }
 
+/// For [`Step::PingOfStranger`], fills in the addresses and the length of the header.
+///
 /// Finds the new addresses of an error that arrives from a peer or from a router on the path, about a packet that this
 /// host sent to a peer. An error that concerns no peer costs two lookups.
 #[inline(always)]
@@ -108,8 +110,14 @@ pub fn ingress<F: Family, P: Packet, T: Tables<F::Address>>(
     // The previous step has parsed every packet from a peer, and reported any fault. So a packet that does not parse
     // here is not from a peer.
     let Ok(ip) = F::parse(packet, &header) else { return Step::Done(Outcome::NotOurs) };
-    if icmp_message::<F, P>(packet, &ip) != Some(Message::Error) {
-        return Step::Done(Outcome::NotOurs);
+    match icmp_message::<F, P>(packet, &ip) {
+        Some(Message::Error) => {}
+        Some(Message::EchoRequest) if icmp::is_ping(packet, ip.header_len, &ip) => {
+            new.wire = ip.addresses;
+            new.header_len = ip.header_len as u32;
+            return Step::PingOfStranger;
+        }
+        _ => return Step::Done(Outcome::NotOurs),
     }
     // Start from the error's own addresses, since a router's address stays unchanged. The code below replaces the
     // others.

@@ -15,6 +15,7 @@ pub mod icmp_query;
 pub mod ingress;
 mod local_address;
 mod peer_range;
+pub mod ping_stamp;
 mod quote;
 mod source;
 mod step;

@@ -31,6 +31,7 @@ mod move_notices;
 mod moved;
 mod neighbor_discovery;
 mod networks;
+mod ping_stamps;
 mod prefixes;
 mod quote_bounds;
 mod quotes;

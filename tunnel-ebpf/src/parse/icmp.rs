@@ -1,6 +1,7 @@
 //! Parses ICMP messages (RFC 792): errors, which quote a packet, and pings.
 
 use tunnel_common::move_notice::{IDENTIFIER, MAGIC, Mark, PAYLOAD_LEN, is_magic};
+use tunnel_common::ping;
 
 use crate::address::Address;
 use crate::family::Family;
@@ -84,18 +85,33 @@ pub fn notice_mark<A: Address, P: Packet>(packet: &P, offset: usize, ip: &Ip<A>)
     Mark::from_octets(packet.bytes(offset + HEADER_LEN + MAGIC.len())?)
 }
 
+/// True if the echo request at `offset` is a ping of `rewrite ping`.
+#[inline(always)]
+pub fn is_ping<A: Address, P: Packet>(packet: &P, offset: usize, ip: &Ip<A>) -> bool {
+    starts_payload(packet, offset, ip, ping::PAYLOAD_LEN)
+        && packet.bytes(offset + HEADER_LEN).is_some_and(ping::is_magic)
+}
+
 /// True if the echo message at `offset` is a move notice with any mark. Flows do not need the mark, and each mark would
 /// add a path for the verifier.
 #[inline(always)]
 pub fn is_notice<A: Address, P: Packet>(packet: &P, offset: usize, ip: &Ip<A>) -> bool {
-    let len = HEADER_LEN + PAYLOAD_LEN;
-    if packet.bytes(offset + IDENTIFIER_OFFSET) != Some(IDENTIFIER)
-        || ip.fragment != Fragment::Whole
-        || ip.payload_len < len as u32
-    {
-        return false;
-    }
-    packet.bytes(offset + HEADER_LEN).is_some_and(is_magic)
+    starts_payload(packet, offset, ip, PAYLOAD_LEN)
+        && packet.bytes(offset + HEADER_LEN).is_some_and(is_magic)
+}
+
+/// True if the echo message at `offset` is whole, has the identifier of the programs' own messages, and has at least
+/// `len` bytes of payload.
+#[inline(always)]
+fn starts_payload<A: Address, P: Packet>(
+    packet: &P,
+    offset: usize,
+    ip: &Ip<A>,
+    len: usize,
+) -> bool {
+    packet.bytes(offset + IDENTIFIER_OFFSET) == Some(IDENTIFIER)
+        && ip.fragment == Fragment::Whole
+        && ip.payload_len >= (HEADER_LEN + len) as u32
 }
 
 #[cfg(test)]

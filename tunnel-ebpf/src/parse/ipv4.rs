@@ -46,6 +46,7 @@ impl Family for V4 {
     const ICMP: u8 = transport::ICMP;
     const ICMP_HAS_PSEUDO_HEADER: bool = false;
     const DROPS_LOCAL_SOURCES: bool = true;
+    const HOP_LIMIT_OFFSET: usize = offset_of!(Ipv4Hdr, ttl);
     const HEADER_HAS_CHECKSUM: bool = true;
 
     #[inline(always)]
@@ -76,7 +77,7 @@ impl Family for V4 {
 
     #[inline(always)]
     fn quoted_header<P: Packet>(packet: &P, offset: usize) -> Option<Header> {
-        packet.quoted_header(offset)
+        packet.words_at(offset)
     }
 
     #[inline(always)]

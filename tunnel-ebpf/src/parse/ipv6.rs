@@ -46,6 +46,7 @@ impl Family for V6 {
     const ICMP: u8 = transport::ICMPV6;
     const ICMP_HAS_PSEUDO_HEADER: bool = true;
     const DROPS_LOCAL_SOURCES: bool = false;
+    const HOP_LIMIT_OFFSET: usize = offset_of!(Ipv6Hdr, hop_limit);
     const HEADER_HAS_CHECKSUM: bool = false;
 
     #[inline(always)]
@@ -77,7 +78,7 @@ impl Family for V6 {
 
     #[inline(always)]
     fn quoted_header<P: Packet>(packet: &P, offset: usize) -> Option<Header> {
-        packet.quoted_header(offset)
+        packet.words_at(offset)
     }
 
     #[inline(always)]

@@ -6,12 +6,12 @@ use serde::Serialize;
 use tunnel_common::ABI_VERSION;
 use tunnel_common::bypass::CLUSTER;
 
-use crate::dataplane::record::text;
 use crate::error::Error;
 use crate::host::clock::monotonic;
 use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
 use crate::host::snapshot::{LOOPBACK, Snapshot};
+use crate::model::text::unpadded;
 use crate::ops::attached::{self, Running};
 use crate::ops::health::{self, Finding};
 use crate::ops::{gone_namespaces, lost_pins};
@@ -327,7 +327,7 @@ async fn interface(
         ingress: Ingress::from_code(attachment.ingress).map_or("none", Ingress::name),
         attached_at: time(attachment.attached_at),
         changed_at: time(attachment.changed_at),
-        attached_by: text(&attachment.version),
+        attached_by: unpadded(&attachment.version),
         pins: folder.path().display().to_string(),
         local_members: recorded
             .identity

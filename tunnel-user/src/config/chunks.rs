@@ -59,6 +59,7 @@ pub(super) fn read_long(text: &str) -> Result<(RawFile, Vec<Problem>), Problem> 
         members: Vec::new(),
         bypass: Field::Missing,
         drain: Field::Missing,
+        revision: Field::Missing,
     };
     let mut problems = Vec::new();
     let (mut rest, mut line) = (text, 1);
@@ -92,6 +93,7 @@ pub(super) fn read_long(text: &str) -> Result<(RawFile, Vec<Problem>), Problem> 
         problems.extend(reader.into_problems());
         if is_first {
             (file.bypass, file.drain) = (part.bypass, part.drain);
+            file.revision = part.revision;
         }
         file.networks.extend(part.networks);
         file.members.extend(part.members);
@@ -130,7 +132,7 @@ mod tests {
     use super::super::raw::read_whole;
     use super::*;
 
-    const FILE: &str = "drain = \"30s\"\nbypass = [\"tcp/22\"]\n\
+    const FILE: &str = "revision = 7\ndrain = \"30s\"\nbypass = [\"tcp/22\"]\n\
         [[network]]\nname = \"n\"\ninterface = \"eth0\"\n\n\
         [[member]]\nname = \"a\"\nprivate = \"10.0.0.1\"\npublic.n = \"192.0.2.1\"\n\n\
         # the second\n[[member]] # b\r\nname = \"b\"\nprivate = [\n\"10.0.0.2\",\n\"fd00::2\"]\n\

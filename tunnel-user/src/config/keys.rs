@@ -10,11 +10,12 @@ pub(super) const UNDERLAY: &str = Role::Underlay.as_str();
 pub(super) const DIRECT: &str = "direct";
 pub(super) const BYPASS: &str = "bypass";
 pub(super) const DRAIN: &str = "drain";
+pub(super) const REVISION: &str = "revision";
 pub(super) const NETWORK: &str = "network";
 pub(super) const INTERFACE: &str = "interface";
 
 /// The keys at the top level of a file.
-pub(super) const OF_FILE: [&str; 4] = [BYPASS, DRAIN, MEMBER, NETWORK];
+pub(super) const OF_FILE: [&str; 5] = [BYPASS, DRAIN, MEMBER, NETWORK, REVISION];
 
 /// The keys of a member.
 pub(super) const OF_MEMBER: [&str; 6] = [NAME, PRIVATE, PUBLIC, UNDERLAY, DIRECT, BYPASS];

@@ -42,6 +42,7 @@ pub struct Cluster {
     members: Vec<Member>,
     bypass: BTreeSet<BypassRule>,
     drain: Drain,
+    revision: Option<u32>,
 }
 
 impl Cluster {
@@ -67,6 +68,12 @@ impl Cluster {
     #[must_use]
     pub const fn drain(&self) -> Drain {
         self.drain
+    }
+
+    /// The file's revision, if the file has one: a number that the operator raises with each change.
+    #[must_use]
+    pub const fn revision(&self) -> Option<u32> {
+        self.revision
     }
 }
 

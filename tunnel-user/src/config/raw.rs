@@ -95,12 +95,14 @@ impl Reader {
             members: Vec::new(),
             bypass: Field::Missing,
             drain: Field::Missing,
+            revision: Field::Missing,
         };
         for (key, value) in root {
             match key.get_ref().as_ref() {
                 keys::MEMBER => file.members = self.members(value),
                 keys::BYPASS => file.bypass = self.bypass(value),
                 keys::DRAIN => file.drain = self.drain(value),
+                keys::REVISION => file.revision = self.revision(value),
                 keys::NETWORK => file.networks = self.networks(value),
                 unknown => self.unknown_in_file(unknown, self.line_of(key)),
             }
@@ -117,8 +119,8 @@ impl Reader {
                 format!("{key} belongs to a member: write [[member]] on a line before it")
             }
             None => {
-                "a cluster file holds bypass, drain, [[network]] and [[member]] tables only: leave it \
-                     out".into()
+                "a cluster file holds revision, bypass, drain, [[network]] and [[member]] tables only: \
+                     leave it out".into()
             }
         };
         self.note(Problem::at(line, message, help));
@@ -273,6 +275,22 @@ impl Reader {
             _ => {
                 let message = format!("name is {}, not a string", kind(value));
                 self.wrong(line, message, "write it in quotes: name = \"srva\"")
+            }
+        }
+    }
+
+    fn revision(&mut self, value: &Spanned<DeValue<'_>>) -> Field<u32> {
+        const HELP: &str = "write a whole number from 1 to 4294967295: revision = 7";
+        let line = self.line_of(value);
+        let DeValue::Integer(integer) = value.get_ref() else {
+            let message = format!("revision is {}, not a whole number", kind(value));
+            return self.wrong(line, message, HELP);
+        };
+        match u32::from_str_radix(integer.as_str(), integer.radix()) {
+            Ok(value @ 1..) => Field::Right(Located { value, line }),
+            Ok(_) | Err(_) => {
+                let message = format!("revision is {}, which is out of range", integer.as_str());
+                self.wrong(line, message, HELP)
             }
         }
     }

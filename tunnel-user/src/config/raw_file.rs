@@ -106,4 +106,6 @@ pub(super) struct RawFile {
     pub(super) bypass: Texts,
     /// The time for which a host accepts packets from a peer's former address.
     pub(super) drain: Field<String>,
+    /// The file's revision.
+    pub(super) revision: Field<u32>,
 }

@@ -32,6 +32,10 @@ pub(super) fn validate(
     }
     let bypass = bypass_list::rules(&file.bypass, &mut problems);
     let drain = drain(&file.drain, &mut problems);
+    let revision = match &file.revision {
+        Field::Right(revision) => Some(revision.value),
+        Field::Missing | Field::Wrong => None,
+    };
     let networks = network::networks(&file, &mut problems);
     let views = views(file.members, &networks, &mut problems);
     if !are_enough(&problems) {
@@ -45,6 +49,7 @@ pub(super) fn validate(
         members: view.members.into_iter().flatten().filter_map(Checked::member).collect(),
         bypass: bypass.clone(),
         drain,
+        revision,
     });
     Ok(Clusters::new(clusters.collect()))
 }

@@ -17,6 +17,7 @@ use super::record::padded;
 use crate::host::network_namespace::{self, NetworkNamespace};
 use crate::host::runtime_folder::{RUNTIME, in_folder, remove_empty};
 use crate::model::Private;
+use crate::plan::digest::DIGEST_LEN;
 
 /// The ending of the file's name, after the interface's name.
 const ENDING: &str = ".brought.json";
@@ -119,6 +120,10 @@ impl Brought {
             reserved: [0; 3],
             version: padded(""),
             network: padded(""),
+            digest_v4: [0; DIGEST_LEN],
+            digest_v6: [0; DIGEST_LEN],
+            revision: 0,
+            reserved_end: [0; 4],
         }
     }
 }

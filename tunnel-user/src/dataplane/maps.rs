@@ -16,11 +16,12 @@ use tunnel_common::outcome::ReasonCounters;
 use super::brought;
 use super::family_maps::{FamilyMaps, Names};
 use super::pins::Folder;
-use super::record::{decode_local, encode_local, padded, text};
+use super::record::{decode_local, encode_local, padded};
 use super::shapes;
 use super::table::Table;
 use super::upgrade;
 use crate::error::{Context as _, Error, is_io};
+use crate::model::text::unpadded;
 use crate::model::{MemberName, NameProblem};
 use crate::plan::bypass::{self, BypassTable};
 use crate::plan::identity::{Identity, LocalMembers};
@@ -256,7 +257,7 @@ impl Maps {
     pub fn names(&self) -> Result<BTreeMap<u32, MemberName>, Error> {
         let what = || format!("reading {}", maps::MEMBERS);
         let entries = self.members.entries().context(what)?;
-        let named = |(slot, member): (u32, Member)| Ok((slot, text(&member.name).parse()?));
+        let named = |(slot, member): (u32, Member)| Ok((slot, unpadded(&member.name).parse()?));
         entries.into_iter().map(named).collect::<Result<_, NameProblem>>().context(what)
     }
 

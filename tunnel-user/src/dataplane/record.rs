@@ -5,16 +5,10 @@ use std::collections::BTreeSet;
 use tunnel_common::local_members::{LocalAddresses, LocalMember};
 use tunnel_common::members::NAME_LEN;
 
+use crate::model::text::unpadded;
 use crate::model::{Mapping, NameProblem, Private, Public, Underlay};
 use crate::plan::identity::OwnMember;
 use crate::plan::range::{Address, Range};
-
-/// The text in a field that is padded with zeros.
-#[must_use]
-pub fn text(field: &[u8]) -> String {
-    let end = field.iter().position(|byte| *byte == 0).unwrap_or(field.len());
-    String::from_utf8_lossy(&field[..end]).into_owned()
-}
 
 /// `text`, cut or padded with zeros to a field's length.
 #[must_use]
@@ -59,7 +53,7 @@ fn encode_addresses<A: Address>(
 /// # Errors
 /// If the name is invalid.
 pub fn decode_local(record: &LocalMember) -> Result<(OwnMember, Vec<Private>), NameProblem> {
-    let name = text(&record.name).parse()?;
+    let name = unpadded(&record.name).parse()?;
     let (v4, v4_added) = decode_addresses(&record.v4);
     let (v6, v6_added) = decode_addresses(&record.v6);
     let added = v4_added.into_iter().chain(v6_added).collect();

@@ -30,6 +30,13 @@ pub fn interface_sysctl(protocol: &str, interface: &str, name: &str) -> String {
     format!("net.{protocol}.conf.{}.{name}", interface.replace('.', "/"))
 }
 
+/// The text in a field that is padded with zeros.
+#[must_use]
+pub fn unpadded(field: &[u8]) -> String {
+    let end = field.iter().position(|byte| *byte == 0).unwrap_or(field.len());
+    String::from_utf8_lossy(&field[..end]).into_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,11 +12,11 @@ use crate::dataplane::hook;
 use crate::dataplane::in_flight::{Seen, Version};
 use crate::dataplane::maps::Maps;
 use crate::dataplane::pins::{self, Folder};
-use crate::dataplane::record::text;
 use crate::error::Error;
 use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
 use crate::host::privileges::{self, Task};
+use crate::model::text::unpadded;
 use crate::plan::attach_point::{AttachPoint, BOTH};
 use crate::plan::bypass::BypassTable;
 use crate::plan::change::Kind;
@@ -85,7 +85,7 @@ impl Running {
     /// The network that the interface is on, if the file has networks.
     #[must_use]
     pub fn network(&self) -> Option<String> {
-        Some(text(&self.attachment.network)).filter(|name| !name.is_empty())
+        Some(unpadded(&self.attachment.network)).filter(|name| !name.is_empty())
     }
 }
 

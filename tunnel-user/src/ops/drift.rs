@@ -12,13 +12,13 @@ use crate::dataplane::bpffs;
 use crate::dataplane::in_flight::{self, Seen};
 use crate::dataplane::map_use;
 use crate::dataplane::pins::Folder;
-use crate::dataplane::record::text;
 use crate::dataplane::upgrade::{self, Found, under_way};
 use crate::error::Error;
 use crate::host::clock::monotonic;
 use crate::host::netlink::Netlink;
 use crate::host::snapshot::Snapshot;
 use crate::model::text::list;
+use crate::model::text::unpadded;
 use crate::plan::attach_point::AttachPoint;
 use crate::plan::awaited::shown;
 use crate::plan::bypass::BypassTable;
@@ -186,7 +186,7 @@ async fn compare(
 fn records(running: &Running, resolved: &Resolved<'_>) -> Result<Vec<String>, Error> {
     let attachment = &running.attachment;
     let mut differences = Vec::new();
-    let version = text(&attachment.version);
+    let version = unpadded(&attachment.version);
     if version != env!("CARGO_PKG_VERSION") {
         differences.push(format!("version {version} attached the interface"));
     }

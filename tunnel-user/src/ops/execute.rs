@@ -25,6 +25,7 @@ use crate::model::Private;
 use crate::plan::attach_point::{AttachPoint, Hook, LoadOptions};
 use crate::plan::capacity::Capacity;
 use crate::plan::change::{Kind, Step};
+use crate::plan::digest::Digests;
 use crate::plan::route::PeerRoute;
 
 /// The changes that become known only during the execution.
@@ -228,7 +229,13 @@ impl<'a> Executor<'a> {
                 let changed =
                     membership::change(maps, wanted, options, self.interrupt, undo).await?;
                 self.executed.entries = self.executed.entries.saturating_add(changed);
-                Ok(())
+                let digests = Digests::of(wanted);
+                (attachment.digest_v4, attachment.digest_v6) = (digests.v4, digests.v6);
+                if *attachment == before {
+                    return Ok(());
+                }
+                undo.push(Undo::RestoreAttachment(Box::new(before)));
+                maps.set_attachment(attachment)
             }
             _ => Ok(()),
         }

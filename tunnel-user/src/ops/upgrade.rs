@@ -7,7 +7,6 @@ use super::attached::Running;
 use super::private_in_arp;
 use crate::dataplane::lock;
 use crate::dataplane::pins::{self, Folder};
-use crate::dataplane::record::text;
 use crate::dataplane::upgrade::change::{change, clear, go_on};
 use crate::dataplane::upgrade::{Abi, Found, find, is_begun, under_way};
 use crate::error::Error;
@@ -16,6 +15,7 @@ use crate::host::network_namespace::NetworkNamespace;
 use crate::host::privileges::{self, Task};
 use crate::host::snapshot::Snapshot;
 use crate::interrupt::Interrupt;
+use crate::model::text::unpadded;
 use crate::plan::arp;
 use crate::trial::{self, State};
 
@@ -66,7 +66,7 @@ pub(crate) async fn take_over(
             keep_out_of_arp(folder, netlink).await?;
             tracing::info!(
                 "{interface}: took over the programs of rewrite {}, ABI {} -> {}",
-                text(&attachment.version),
+                unpadded(&attachment.version),
                 Abi::Previous.version(),
                 Abi::Current.version(),
             );

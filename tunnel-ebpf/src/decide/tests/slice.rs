@@ -168,7 +168,7 @@ impl Packet for Slice {
         self.words(0)
     }
 
-    fn quoted_header<const N: usize>(&self, offset: usize) -> Option<[u32; N]> {
+    fn words_at<const N: usize>(&self, offset: usize) -> Option<[u32; N]> {
         self.words(offset)
     }
 

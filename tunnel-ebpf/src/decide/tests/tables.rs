@@ -18,7 +18,7 @@ use crate::address::Address;
 use crate::conditions::Conditions;
 use crate::family::Octets;
 use crate::peer_entry::{PeerEntry, PeerLookup, SharedPeer};
-use crate::tables::{FlowAction, Tables, flow_lifetime};
+use crate::tables::{FlowAction, Receiver, Tables, flow_lifetime};
 
 /// The entry under one address in the table of peers, and its initial state, before any write by the programs.
 struct Entry<A> {
@@ -67,6 +67,10 @@ pub struct HostTables<F: Version> {
     pub guarded: F::Address,
     /// An address whose entry every lookup misses, as during the entry's replacement.
     pub missed: Option<Octets<F>>,
+    /// The underlay address that the record of this host's member has.
+    pub underlay: Option<Octets<F>>,
+    /// This host's part of a stamp.
+    pub receiver: Receiver,
     bypass: HashSet<BypassKey>,
     pub flows: RefCell<Flows<Octets<F>>>,
     /// The counts of rewritten packets, each with the peer's slot and the direction.
@@ -84,6 +88,8 @@ impl<F: Version> HostTables<F> {
             has_moved: false,
             guarded: F::Address::NONE,
             missed: None,
+            underlay: None,
+            receiver: Receiver::default(),
             bypass: HashSet::new(),
             flows: RefCell::default(),
             counted: RefCell::default(),
@@ -326,6 +332,14 @@ impl<F: Version> Tables<F::Address> for &HostTables<F> {
 
     fn guarded(&self) -> F::Address {
         self.guarded
+    }
+
+    fn is_underlay(&self, address: F::Address) -> bool {
+        self.underlay == Some(address.octets())
+    }
+
+    fn receiver(&self) -> Receiver {
+        self.receiver
     }
 
     fn has_drained(&self, former: &PeerEntry<'_, F::Address>) -> bool {

@@ -117,6 +117,10 @@ pub const fn attachment_forth(old: &previous::Attachment) -> Attachment {
         reserved: [0; 3],
         version: old.version,
         network: old.network,
+        digest_v4: [0; 8],
+        digest_v6: [0; 8],
+        revision: 0,
+        reserved_end: [0; 4],
     }
 }
 
@@ -261,7 +265,7 @@ mod tests {
     fn the_record_goes_forth_and_back() {
         let old = old_attachment(2);
         let new = bytes(&attachment_forth(&read(&old)));
-        assert_eq!(new.len(), 168);
+        assert_eq!(new.len(), 192);
         assert_eq!(new[..24], [&number(3), &old[4..24]].concat());
         // The settings keep their values, with every tag handled and no address guarded.
         assert_eq!(new[24..32], [14, 1, 0, 1, 0, 0, 1, 1]);
@@ -269,7 +273,9 @@ mod tests {
         // The hook, and the record of the changes that attach made, without arp_ignore; then the drain.
         assert_eq!(new[56..64], [2, 1, 1, 1, 1, 9, 1, 0]);
         assert_eq!(new[64..72], [&number(30)[..], &[0; 4]].concat());
-        assert_eq!(new[72..], old[48..]);
+        assert_eq!(new[72..168], old[48..]);
+        // The digests and the revision, which ABI 2 does not have.
+        assert_eq!(new[168..], [0; 24]);
         assert_eq!(bytes(&attachment_back(&read(&new))), old);
     }
 

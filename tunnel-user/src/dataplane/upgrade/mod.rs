@@ -22,9 +22,9 @@ use tunnel_common::attachment::Attachment;
 
 use self::pinned::Pinned;
 use super::pins::{Folder, MAPS};
-use super::record::text;
 use super::shapes;
 use crate::error::{Context as _, Error};
+use crate::model::text::unpadded;
 
 /// The two ABIs that this version knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,7 +151,7 @@ pub fn require_current(folder: &Folder) -> Result<(), Error> {
         Found::Pins(attachment) => Err(Error::pins(
             format!(
                 "{interface} is attached by rewrite {} (ABI {})",
-                text(&attachment.version),
+                unpadded(&attachment.version),
                 previous_abi::VERSION
             ),
             format!("its programs keep running; {take_over}"),

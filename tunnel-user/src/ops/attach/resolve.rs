@@ -26,6 +26,7 @@ use crate::ops::{other_networks, routing};
 use crate::plan::arp;
 use crate::plan::attach_point::{AttachPoint, Hook, LoadOptions};
 use crate::plan::change::{Attached, LocalChange, Wanted};
+use crate::plan::digest::DIGEST_LEN;
 use crate::plan::find_self::{self, HostAddresses};
 use crate::plan::membership::{LeftOut, Membership};
 use crate::plan::route::{PeerRoute, RouteChanges};
@@ -49,6 +50,8 @@ pub(crate) struct Resolved<'a> {
     pub drain: Drain,
     /// The file's drain time, which the record keeps for later changes.
     drain_of_file: Drain,
+    /// The file's revision; 0 if the file has none.
+    revision: u32,
     /// The network that the interface is on, if the file has networks.
     pub network: Option<NetworkName>,
     /// The private addresses that the loopback interface has already.
@@ -122,6 +125,7 @@ pub(crate) async fn resolve<'a>(
         interface_addresses: on_interface,
         drain: request.drain.unwrap_or_else(|| cluster.drain()),
         drain_of_file: cluster.drain(),
+        revision: cluster.revision().unwrap_or(0),
         network: cluster.network().map(|network| network.name.clone()),
         on_loopback,
         clusters,
@@ -350,6 +354,10 @@ impl Resolved<'_> {
             reserved: [0; 3],
             version: padded(env!("CARGO_PKG_VERSION")),
             network: padded(self.network.as_ref().map_or("", NetworkName::as_str)),
+            digest_v4: [0; DIGEST_LEN],
+            digest_v6: [0; DIGEST_LEN],
+            revision: self.revision,
+            reserved_end: [0; 4],
         }
     }
 }

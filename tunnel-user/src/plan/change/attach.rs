@@ -26,11 +26,12 @@ pub struct Attached {
 
 impl Attached {
     /// The record `new`, but with these fields of the existing record: the time, the settings and the attach point
-    /// of the attach, and its changes to the host.
+    /// of the attach, its changes to the host, and the digests of the present members.
     fn record_over(&self, new: Attachment) -> Attachment {
         let Attachment { attached_at, settings, hook, ingress, clsact_added, .. } = self.attachment;
         let Attachment { arp_announce_set, arp_announce_before, .. } = self.attachment;
         let Attachment { arp_ignore_set, arp_ignore_before, .. } = self.attachment;
+        let Attachment { digest_v4, digest_v6, .. } = self.attachment;
         Attachment {
             attached_at,
             settings,
@@ -41,6 +42,8 @@ impl Attached {
             arp_announce_before,
             arp_ignore_set,
             arp_ignore_before,
+            digest_v4,
+            digest_v6,
             ..new
         }
     }

@@ -35,6 +35,10 @@ fn record(settings: Settings) -> Attachment {
         reserved: [0; 3],
         version: [0; VERSION_LEN],
         network: [0; NAME_LEN],
+        digest_v4: [0; 8],
+        digest_v6: [0; 8],
+        revision: 0,
+        reserved_end: [0; 4],
     }
 }
 

@@ -1,0 +1,66 @@
+//! Defines the payload of `rewrite ping`: an echo request between private addresses. The ingress program of the peer
+//! writes a stamp into the request, and the peer's kernel echoes the request with its stamp. A host without the program
+//! echoes the request unstamped.
+
+use core::mem::offset_of;
+
+use crate::move_notice;
+
+/// The identifier of a ping's echo messages (RFC 792). The kernel gives this identifier to no socket (Linux,
+/// net/ipv4/ping.c, ping_get_port).
+pub const IDENTIFIER: [u8; 2] = move_notice::IDENTIFIER;
+
+/// The first bytes after the echo message's header.
+pub const MAGIC: [u8; 8] = *b"rewrite\x02";
+
+/// The offset of the stamp in the payload, in bytes: after the magic and the sender's nonce of 8 bytes.
+pub const STAMP_OFFSET: usize = 16;
+
+/// The minimum length of the payload in bytes. Any further bytes are padding.
+pub const PAYLOAD_LEN: usize = STAMP_OFFSET + size_of::<Stamp>();
+
+/// Bytes of the version in a stamp, padded with zeros.
+pub const VERSION_LEN: usize = 16;
+
+/// In [`Stamp::sender`]: no program has stamped the request.
+pub const UNSTAMPED: u8 = 0;
+/// In [`Stamp::sender`]: the request came from a peer's public address to this host's underlay address.
+pub const PEER: u8 = 1;
+/// In [`Stamp::sender`]: the request came from an address without a peer. The stamp holds the addresses and the hop
+/// limit alone.
+pub const STRANGER: u8 = 2;
+
+/// The stamp of the host that received a request. The sender fills the stamp with zeros. All fields are in network
+/// order.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stamp {
+    /// The sender from the receiver's view: [`UNSTAMPED`], [`PEER`] or [`STRANGER`].
+    pub sender: u8,
+    /// The time to live or hop limit with which the request arrived.
+    pub hop_limit: u8,
+    /// The receiver's [`crate::ABI_VERSION`].
+    pub abi_version: [u8; 2],
+    /// The revision of the receiver's file; 0 if the file has none.
+    pub revision: [u8; 4],
+    /// The digest of the receiver's members, for the request's version of IP.
+    pub digest: [u8; 8],
+    /// The source address with which the request arrived. An IPv4 address fills the first 4 bytes.
+    pub source: [u8; 16],
+    /// The destination address with which the request arrived.
+    pub destination: [u8; 16],
+    /// The receiver's version of `rewrite`: ASCII, padded with zeros.
+    pub version: [u8; VERSION_LEN],
+    /// Keeps the sum of the stamp, so that the message's checksum stays valid.
+    pub balance: [u8; 4],
+}
+
+/// True if `octets` are [`MAGIC`]. The check is one comparison.
+#[must_use]
+#[inline(always)]
+pub const fn is_magic(octets: [u8; MAGIC.len()]) -> bool {
+    u64::from_ne_bytes(octets) == u64::from_ne_bytes(MAGIC)
+}
+
+const _: () = assert!(size_of::<Stamp>() == 68);
+const _: () = assert!(offset_of!(Stamp, balance) == size_of::<Stamp>() - size_of::<u32>());
