@@ -12,7 +12,7 @@ use nix::net::if_::if_nametoindex;
 use tracing_subscriber::EnvFilter;
 use tunnel_user::commands::check::Level;
 use tunnel_user::commands::{
-    apply, attach, check, confirm, detach, diff, downgrade, peer, revert, run, stats, status,
+    apply, attach, check, confirm, detach, diff, downgrade, peer, ping, revert, run, stats, status,
     switch,
 };
 use tunnel_user::error::{Context as _, Error};
@@ -133,6 +133,14 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
                 code = ExitCode::from(EXIT_UNHEALTHY);
             }
             print(&if json { as_json(&status)? } else { output::status::text(&status) })?;
+        }
+        Command::Ping { peers, network, count, json } => {
+            let pinging = ping::run(&peers, network.as_ref(), count);
+            let report = progress::during("pinging the peers", pinging).await?;
+            if !report.is_ok() {
+                code = ExitCode::from(EXIT_UNHEALTHY);
+            }
+            print(&if json { as_json(&report)? } else { output::ping::text(&report) })?;
         }
         Command::Peer(command) => peer_command(command).await?,
         Command::Stats { json, watch: true } => watch::stats(json, cli.verbose).await?,

@@ -47,6 +47,7 @@ mod passing_program;
 mod peers;
 mod peers_of_all_kinds;
 mod peers_refused;
+mod ping;
 mod policy_rules;
 mod prefixes;
 mod previous;

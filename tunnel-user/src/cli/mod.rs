@@ -28,6 +28,7 @@ Examples:
   rewrite check                     check the file and this host
   rewrite attach eth0               address, routes, programs: the whole job
   rewrite status                    what is attached, and whether it works
+  rewrite ping                      whether packets arrive at the peers, and answers here
   rewrite run eth0                  attach, and follow the file
   rewrite detach eth0               undo the attach
 
@@ -116,6 +117,32 @@ Detach also removes the remains of an attach whose pins are missing.")]
     #[command(after_help = "Examples:\n  rewrite status\n  rewrite status --json\n\n\
         Exits with 1 if it finds a fault.")]
     Status {
+        /// As JSON (docs/json.md)
+        #[arg(long)]
+        json: bool,
+    },
+
+    /// Send a packet to each peer and back, and say what became of it
+    #[command(after_help = "\
+Examples:
+  rewrite ping                      all peers
+  rewrite ping srvb 10.0.0.3        by name or private address
+  rewrite ping --network internet   over this network, whichever one the traffic uses
+  rewrite ping --count 20 --json
+
+The packets go between the private addresses, as the cluster's own packets do. The peer's
+program stamps them: an answer without a stamp comes from a host that is not attached.
+Exits with 1 if a peer is not ok.")]
+    Ping {
+        /// Peers, by name or private address; all peers by default
+        #[arg(value_name = "PEER")]
+        peers: Vec<String>,
+        /// Ping over the interface on this network
+        #[arg(long, value_name = "NAME")]
+        network: Option<NetworkName>,
+        /// The number of packets to each peer
+        #[arg(long, value_name = "NUMBER", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        count: u32,
         /// As JSON (docs/json.md)
         #[arg(long)]
         json: bool,

@@ -9,6 +9,7 @@ pub mod detach;
 pub mod diff;
 pub mod downgrade;
 pub mod peer;
+pub mod ping;
 pub mod revert;
 pub mod run;
 pub mod stats;

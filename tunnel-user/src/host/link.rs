@@ -34,6 +34,8 @@ pub struct Link {
     /// The index of the interface below this interface, in this network namespace (IFLA_LINK): for example, the
     /// interface that carries a VLAN.
     pub below: Option<u32>,
+    /// The interface's MTU in bytes; `None` above 65535, as the loopback interface has.
+    pub mtu: Option<u16>,
     /// The largest MTU that the interface can have.
     pub max_mtu: Option<u32>,
     /// The interface's device on its bus (Linux 5.14).
@@ -95,6 +97,10 @@ impl Link {
                 _ => None,
             }),
             below: below(message),
+            mtu: attributes.iter().find_map(|attribute| match attribute {
+                LinkAttribute::Mtu(mtu) => u16::try_from(*mtu).ok(),
+                _ => None,
+            }),
             max_mtu: attributes.iter().find_map(|attribute| match attribute {
                 LinkAttribute::MaxMtu(mtu) => Some(*mtu),
                 _ => None,
@@ -187,6 +193,7 @@ pub(super) fn ethernet(index: u32, name: &str) -> Link {
         bridge_netfilter: Vec::new(),
         controller: None,
         below: None,
+        mtu: None,
         max_mtu: None,
         device: None,
         header_len: Some(14),

@@ -19,6 +19,7 @@ pub mod netlink_rules;
 pub mod network_changes;
 pub mod network_manager;
 pub mod network_namespace;
+pub mod ping_socket;
 pub mod privileges;
 pub mod qdiscs;
 pub mod runtime_folder;

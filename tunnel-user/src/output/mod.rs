@@ -8,6 +8,7 @@ pub mod detach;
 pub mod diff;
 pub mod downgrade;
 pub mod peers;
+pub mod ping;
 pub mod progress;
 pub mod stats;
 pub mod status;

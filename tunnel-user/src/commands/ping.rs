@@ -1,0 +1,423 @@
+//! `rewrite ping`: sends packets to the peers through the dataplane, and reports the state of each path.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use nix::errno::Errno;
+use serde::Serialize;
+
+use crate::config::NetworkName;
+use crate::error::Error;
+use crate::host::netlink::Netlink;
+use crate::host::privileges::{self, Task};
+use crate::host::snapshot::Snapshot;
+use crate::model::text::list;
+use crate::model::{Family, Prefix};
+use crate::ops::attached::{self, Running};
+use crate::ops::ping::{Target, exchange};
+use crate::plan::ping::{Known, Nonce, Observed, ReadStamp, State, judge};
+use crate::plan::running_peers::RunningPeer;
+
+/// The MTU of an interface whose own MTU is unknown, in bytes.
+const MTU_USUAL: u16 = 1500;
+
+/// The output of `ping`; `--json` prints these fields (docs/json.md).
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// One entry for each private address that was pinged, by name.
+    pub peers: Vec<Peer>,
+    /// The names of peers that are networks. `ping` reaches a host in such a network by its address.
+    pub networks: Vec<String>,
+}
+
+impl Report {
+    /// True if packets to and from all peers arrive.
+    #[must_use]
+    pub fn is_ok(&self) -> bool {
+        self.peers.iter().all(|peer| peer.is_ok)
+    }
+}
+
+/// The result for one private address of a peer.
+#[derive(Clone, Debug, Serialize)]
+pub struct Peer {
+    /// The peer's name.
+    pub name: String,
+    /// The private address that was pinged.
+    pub private: String,
+    /// The peer's public address, by this host's entries.
+    pub public: String,
+    /// The interface whose entries have the peer.
+    pub interface: String,
+    /// The state's name.
+    pub state: &'static str,
+    /// True for the states `ok` and `direct`.
+    pub is_ok: bool,
+    /// The number of packets that were sent.
+    pub sent: u32,
+    /// The number of packets that came back.
+    pub received: u32,
+    /// The shortest, the mean and the longest time in milliseconds; null without an answer.
+    pub milliseconds: Option<[f64; 3]>,
+    /// The largest packet that arrives at the peer, in bytes; null if it is unknown.
+    pub mtu_out: Option<u16>,
+    /// The largest packet, or fragment, that comes back, in bytes; null if it is unknown.
+    pub mtu_back: Option<u16>,
+    /// The stamp of the peer's program; null without a stamp.
+    pub stamp: Option<Stamp>,
+    /// The number of packets from the peer that arrived meanwhile, the answers not counted.
+    pub arrived: u64,
+    /// The state in words.
+    pub what: String,
+    /// The remedy; null for a peer that is ok.
+    pub remedy: Option<String>,
+}
+
+/// The stamp of a peer's program.
+#[derive(Clone, Debug, Serialize)]
+pub struct Stamp {
+    /// The source address with which the packet arrived at the peer.
+    pub source: String,
+    /// The destination address with which the packet arrived at the peer.
+    pub destination: String,
+    /// The time to live or hop limit with which the packet arrived at the peer.
+    pub hop_limit: u8,
+    /// The peer's version of `rewrite`; null if the peer does not know this host.
+    pub version: Option<String>,
+    /// The peer's ABI version; null if the peer does not know this host.
+    pub abi_version: Option<u16>,
+    /// The revision of the peer's file; null if the file has none, or the peer does not know this host.
+    pub revision: Option<u32>,
+    /// True if both hosts have the same members with addresses of this family.
+    pub same_members: bool,
+}
+
+/// A peer's address, with the interface whose entries have it.
+struct Pinged<'a> {
+    running: &'a Running,
+    peer: &'a RunningPeer,
+    family: Family,
+    public: Prefix,
+    target: Target,
+}
+
+impl Pinged<'_> {
+    /// The place of the peer's counters, which count the packets of both families.
+    fn counter(&self) -> (&str, u32) {
+        (self.running.folder.interface(), self.peer.slot)
+    }
+}
+
+/// Pings the peers with these names or private addresses, or all peers; over the interface on `network`, if there is
+/// a name.
+///
+/// # Errors
+/// [`Error::Refused`] if no interface is attached, no peer has the name, or this host is a gateway; [`Error::Host`]
+/// without CAP_NET_RAW.
+pub async fn run(
+    wanted: &[String],
+    network: Option<&NetworkName>,
+    count: u32,
+) -> Result<Report, Error> {
+    privileges::require(Task::UseMaps)?;
+    let mut all = attached::all()?;
+    if let Some(network) = network {
+        all.retain(|running| running.network().as_deref() == Some(network.as_str()));
+    }
+    if all.is_empty() {
+        return Err(none_attached(network));
+    }
+    let snapshot = Snapshot::take(&Netlink::connect()?).await?;
+    let mut with_peers = Vec::new();
+    for running in &all {
+        with_peers.push((running, running.peers()?.0));
+    }
+    let mut pinged: Vec<Pinged<'_>> = Vec::new();
+    let mut networks = Vec::new();
+    for (running, peers) in &with_peers {
+        let name = running.folder.interface();
+        let mtu = snapshot.find(name).and_then(|link| link.mtu).unwrap_or(MTU_USUAL);
+        let device = network.map(|_| name.to_owned());
+        for peer in peers {
+            collect(running, peer, wanted, device.as_deref(), mtu, &mut pinged, &mut networks);
+        }
+    }
+    require_found(wanted, &pinged)?;
+    // The traffic uses one interface for each address: without a network, the first one answers for all.
+    let mut seen = BTreeSet::new();
+    pinged.retain(|pinged| seen.insert(pinged.target.to));
+    if pinged.is_empty() && all.iter().any(|running| running.local.identity.is_gateway()) {
+        return Err(Error::refused(
+            "this host is a gateway: the private addresses belong to the hosts behind it",
+            "ping from a host behind this gateway: ping PRIVATE-ADDRESS",
+        ));
+    }
+    let before = arrivals(&pinged)?;
+    let targets: Vec<_> = pinged.iter().map(|pinged| pinged.target.clone()).collect();
+    let observed = exchange(&targets, count, nonce()).await.map_err(no_socket)?;
+    let after = arrivals(&pinged)?;
+    let mut answers: BTreeMap<(&str, u32), u64> = BTreeMap::new();
+    for (pinged, observed) in pinged.iter().zip(&observed) {
+        *answers.entry(pinged.counter()).or_default() += observed.answers;
+    }
+    let mut peers = Vec::new();
+    for (index, (pinged, observed)) in pinged.iter().zip(observed).enumerate() {
+        let [before, after] = [&before, &after].map(|counts| counts.get(index).copied());
+        let rewritten = after.unwrap_or(0).saturating_sub(before.unwrap_or(0));
+        let own = answers.get(&pinged.counter()).copied().unwrap_or(0);
+        let arrived = rewritten.saturating_sub(own);
+        peers.push(report(pinged, &Observed { arrived, ..observed }));
+    }
+    peers.sort_by(|a, b| a.name.cmp(&b.name));
+    networks.sort();
+    networks.dedup();
+    Ok(Report { peers, networks })
+}
+
+fn none_attached(network: Option<&NetworkName>) -> Error {
+    match network {
+        Some(network) => Error::refused(
+            format!("no attached interface is on the network {network}"),
+            "rewrite status shows the attached interfaces and their networks",
+        ),
+        None => Error::refused(
+            "no interface is attached in this network namespace",
+            "attach one first: rewrite attach IFACE",
+        ),
+    }
+}
+
+/// Adds the addresses of `peer` to ping, in each family that this host has.
+fn collect<'a>(
+    running: &'a Running,
+    peer: &'a RunningPeer,
+    wanted: &[String],
+    device: Option<&str>,
+    mtu: u16,
+    pinged: &mut Vec<Pinged<'a>>,
+    networks: &mut Vec<String>,
+) {
+    let is_named = wanted.is_empty() || wanted.iter().any(|word| word == peer.peer.name.as_str());
+    for addresses in &peer.peer.addresses {
+        let (private, family) = (addresses.private.0, addresses.family());
+        let named = is_named || wanted.iter().any(|word| word.parse() == Ok(private));
+        let Some(own) = running.local.identity.single(family) else { continue };
+        let own = own.private().0.address();
+        let mut add = |to: IpAddr| {
+            let device = device.map(str::to_owned);
+            let target = Target { from: own, to, device, mtu };
+            pinged.push(Pinged { running, peer, family, public: addresses.public.0, target });
+        };
+        if private.is_single() && named {
+            add(private.address());
+        } else if !private.is_single() {
+            let hosts = wanted.iter().filter_map(|word| word.parse::<IpAddr>().ok());
+            hosts.filter(|host| private.contains(*host)).for_each(&mut add);
+            if named {
+                networks.push(peer.peer.name.to_string());
+            }
+        }
+    }
+}
+
+fn require_found(wanted: &[String], pinged: &[Pinged<'_>]) -> Result<(), Error> {
+    for word in wanted {
+        let is_it = |pinged: &Pinged<'_>| {
+            pinged.peer.peer.is_called(word) || word.parse() == Ok(pinged.target.to)
+        };
+        if !pinged.iter().any(is_it) {
+            return Err(Error::refused(
+                format!("no peer has the name or private address {word}, or it is a network"),
+                "rewrite peer list shows the peers; name a host in a network by its private address",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The number of packets from each peer that the ingress program has rewritten.
+fn arrivals(pinged: &[Pinged<'_>]) -> Result<Vec<u64>, Error> {
+    let packets = |pinged: &Pinged<'_>| {
+        let counters = pinged.running.maps.peer_counters(pinged.peer.slot)?;
+        Ok(counters.ingress.packets)
+    };
+    pinged.iter().map(packets).collect()
+}
+
+/// A number that other processes do not use at the same time.
+fn nonce() -> Nonce {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    (now.as_nanos() as u64 ^ u64::from(std::process::id()).rotate_left(40)).to_ne_bytes()
+}
+
+fn no_socket(error: io::Error) -> Error {
+    match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::EPERM) => Error::host(
+            "ping needs CAP_NET_RAW",
+            "run it as root, or add CAP_NET_RAW (docs/systemd.md)",
+        ),
+        Some(Errno::EADDRNOTAVAIL) => Error::refused(
+            "no interface of this host has the host's private address",
+            "rewrite attach IFACE adds it to lo again",
+        ),
+        _ => Error::kernel("pinging the peers", error),
+    }
+}
+
+fn report(pinged: &Pinged<'_>, observed: &Observed) -> Peer {
+    let attachment = &pinged.running.attachment;
+    let known = Known {
+        digest: match pinged.family {
+            Family::Ipv4 => attachment.digest_v4,
+            Family::Ipv6 => attachment.digest_v6,
+        },
+        is_direct: pinged.peer.peer.direct,
+    };
+    let state = judge(observed, &known);
+    let (what, remedy) = words(state, pinged, observed);
+    Peer {
+        name: pinged.peer.peer.name.to_string(),
+        private: pinged.target.to.to_string(),
+        public: pinged.public.to_string(),
+        interface: pinged.running.folder.interface().to_owned(),
+        state: state.name(),
+        is_ok: state.is_ok(),
+        sent: observed.sent,
+        received: u32::try_from(observed.times.len()).unwrap_or(u32::MAX),
+        milliseconds: milliseconds(&observed.times),
+        mtu_out: observed.sizes.map(|sizes| sizes.out),
+        mtu_back: observed.sizes.map(|sizes| sizes.back),
+        stamp: observed.stamp.as_ref().map(|stamp| stamp_of(stamp, &known)),
+        arrived: observed.arrived,
+        what,
+        remedy,
+    }
+}
+
+fn stamp_of(stamp: &ReadStamp, known: &Known) -> Stamp {
+    Stamp {
+        source: stamp.source.to_string(),
+        destination: stamp.destination.to_string(),
+        hop_limit: stamp.hop_limit,
+        version: stamp.from_peer.then(|| stamp.version.clone()),
+        abi_version: stamp.from_peer.then_some(stamp.abi_version),
+        revision: stamp.revision,
+        same_members: stamp.from_peer && stamp.digest == known.digest,
+    }
+}
+
+fn milliseconds(times: &[Duration]) -> Option<[f64; 3]> {
+    let in_ms = |time: Duration| (time.as_secs_f64() * 1e6).round() / 1e3;
+    let (shortest, longest) = (times.iter().min()?, times.iter().max()?);
+    let mean = times.iter().sum::<Duration>().checked_div(u32::try_from(times.len()).ok()?)?;
+    Some([*shortest, mean, *longest].map(in_ms))
+}
+
+/// The state in words, and the remedy.
+fn words(state: State, pinged: &Pinged<'_>, observed: &Observed) -> (String, Option<String>) {
+    let (name, public) = (&pinged.peer.peer.name, pinged.public);
+    let own: Vec<_> = pinged.running.local.identity.names().collect();
+    let (own, interface) = (list(own), pinged.running.folder.interface());
+    let (what, remedy) = match state {
+        State::Ok => return (same_members(observed), None),
+        State::Direct => {
+            return ("answers from its private address, as a direct peer may".into(), None);
+        }
+        State::MtuHole => {
+            let out = observed.sizes.map_or(0, |sizes| sizes.out);
+            (
+                format!("packets above {out} bytes vanish, and no router reports it"),
+                format!(
+                    "let ICMP \"fragmentation needed\" and \"packet too big\" through on the way, \
+                     or: ip link set {interface} mtu {out}"
+                ),
+            )
+        }
+        State::FileDiffers => {
+            let own = revision(Some(pinged.running.attachment.revision).filter(|r| *r != 0));
+            let stamp = observed.stamp.as_ref();
+            let there = revision(stamp.and_then(|stamp| stamp.revision));
+            (
+                format!("the members there differ: {there} there, {own} here"),
+                format!("give both hosts the same file, and on each: rewrite attach {interface}"),
+            )
+        }
+        State::UnknownThere => {
+            let source = observed.stamp.as_ref().map(|stamp| stamp.source.to_string());
+            let source = source.unwrap_or_default();
+            (
+                format!(
+                    "attached, but without an entry for {source}, from where packets of {own} \
+                         arrive"
+                ),
+                format!(
+                    "the file there has another public address for {own}: correct it there, and \
+                     rewrite attach"
+                ),
+            )
+        }
+        State::NotAttached => (
+            format!("answers from {public} without rewriting"),
+            format!(
+                "on {name}: rewrite attach; if it is attached, {public} is another host: correct \
+                 its public address in the file"
+            ),
+        ),
+        State::DroppedHere => (
+            format!("its answers arrive at {interface}, and this host drops them"),
+            "let ICMP echo replies from the private address in: nft list ruleset, iptables -S, \
+             ip rule"
+                .into(),
+        ),
+        State::NoAnswer => no_answer(pinged, observed),
+        State::NotSent => (
+            format!("this host did not send: {}", failure(observed)),
+            "a firewall or a policy rule of this host: nft list ruleset, iptables -S, ip rule, \
+             ip route get"
+                .into(),
+        ),
+    };
+    (what, Some(remedy))
+}
+
+fn no_answer(pinged: &Pinged<'_>, observed: &Observed) -> (String, String) {
+    let (name, public) = (&pinged.peer.peer.name, pinged.public);
+    if observed.error.is_some() {
+        return (
+            failure(observed),
+            format!("check the way to {public}, and that {name} is up: ip route get {public}"),
+        );
+    }
+    let remedy = format!(
+        "check that {name} is up, that {public} is its public address, and that firewalls pass \
+         ICMP echo both ways; on {name}: rewrite ping"
+    );
+    match observed.arrived {
+        0 => ("nothing comes back".into(), remedy),
+        arrived => (format!("no answer, while {arrived} other packets from it arrived"), remedy),
+    }
+}
+
+/// The last error about a request, with its reporter.
+fn failure(observed: &Observed) -> String {
+    match &observed.error {
+        Some(error) => match error.reporter {
+            Some(reporter) => format!("{} from {reporter}", error.what),
+            None => error.what.clone(),
+        },
+        None => "no reason is known".into(),
+    }
+}
+
+fn same_members(observed: &Observed) -> String {
+    match observed.stamp.as_ref().and_then(|stamp| stamp.revision) {
+        Some(revision) => format!("same members, revision {revision}"),
+        None => "same members".into(),
+    }
+}
+
+fn revision(revision: Option<u32>) -> String {
+    revision.map_or_else(|| "no revision".into(), |revision| format!("revision {revision}"))
+}

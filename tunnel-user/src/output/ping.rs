@@ -1,0 +1,53 @@
+//! Formats the output of `rewrite ping` as text.
+
+use std::fmt::Write as _;
+
+use tunnel_user::commands::ping::{Peer, Report};
+
+/// Formats one line for each address, and under a peer that is not ok a line with the remedy.
+pub fn text(report: &Report) -> String {
+    let mut text = String::new();
+    let width = |of: fn(&Peer) -> usize| report.peers.iter().map(of).max().unwrap_or(0);
+    let names = width(|peer| peer.name.len());
+    let addresses = width(|peer| peer.private.len());
+    for peer in &report.peers {
+        let _ = write!(
+            text,
+            "{:<names$}  {:<addresses$}  {:<13}",
+            peer.name,
+            peer.private,
+            state(peer)
+        );
+        if let Some([_, mean, _]) = peer.milliseconds {
+            let _ = write!(text, "  {mean:.1} ms");
+        }
+        if peer.received > 0 && peer.received < peer.sent {
+            let _ = write!(text, "  {} of {} lost", peer.sent - peer.received, peer.sent);
+        }
+        if let Some(stamp) = &peer.stamp {
+            let _ = write!(text, "  {} > {}", stamp.source, stamp.destination);
+        }
+        if let (Some(out), Some(back)) = (peer.mtu_out, peer.mtu_back) {
+            let _ = write!(text, "  mtu {out}/{back}");
+        }
+        let _ = writeln!(text, "  {}", peer.what);
+        if let Some(remedy) = &peer.remedy {
+            let _ = writeln!(text, "  help: {remedy}");
+        }
+    }
+    for network in &report.networks {
+        let _ = writeln!(text, "{network}: a network; ping a host in it by its private address");
+    }
+    if report.peers.is_empty() && report.networks.is_empty() {
+        text.push_str("there are no peers\n");
+    }
+    text
+}
+
+/// The state, in capitals if the peer is not ok.
+fn state(peer: &Peer) -> String {
+    match peer.is_ok {
+        true => peer.state.to_owned(),
+        false => peer.state.replace('-', " ").to_uppercase(),
+    }
+}

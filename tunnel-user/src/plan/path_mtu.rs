@@ -1,0 +1,182 @@
+//! Searches for the largest packet that arrives at a peer and comes back, by packets that no router may fragment.
+
+/// The smallest size to try, in bytes: every IPv4 host accepts it (RFC 791), and most paths carry more.
+const SIZE_MIN: u16 = 576;
+/// The search ends when the largest size that arrives is known to this many bytes.
+const STEP: u16 = 4;
+/// The number of packets of one size without an answer that show that the size does not arrive.
+const TRIES: u8 = 2;
+
+/// The search for the path MTU to one peer. All sizes are in bytes, IP header included.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathMtu {
+    /// The largest size that came back.
+    arrived: u16,
+    /// The smallest size that is known not to arrive.
+    lost: u16,
+    /// The size to try now.
+    size: u16,
+    tries: u8,
+    /// True if a packet got lost although no router reported its size.
+    is_silent: bool,
+    /// The size of the largest fragment of the answer to a packet of the size `arrived`, if the answer came in
+    /// fragments.
+    fragment: Option<u16>,
+}
+
+/// The result of a search.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The largest packet that arrives at the peer.
+    pub out: u16,
+    /// The largest fragment in which the peer's answer comes back.
+    pub back: u16,
+    /// True if larger packets vanish: no router reports their size.
+    pub is_hole: bool,
+}
+
+impl PathMtu {
+    /// Starts with the interface's MTU, after a packet of the size `arrived` has come back.
+    #[must_use]
+    pub fn new(arrived: u16, interface: u16) -> Self {
+        let size = interface.max(arrived);
+        let lost = size.saturating_add(1);
+        Self { arrived, lost, size, tries: 0, is_silent: false, fragment: None }
+    }
+
+    /// The size to try next; `None` if the search is over.
+    #[must_use]
+    pub const fn next(&self) -> Option<u16> {
+        if self.arrived >= self.size { None } else { Some(self.size) }
+    }
+
+    /// A packet of the size `size` came back; `fragment` is the size of the largest fragment of the answer, if the
+    /// answer came in fragments.
+    pub fn came_back(&mut self, size: u16, fragment: Option<u16>) {
+        if size > self.arrived && size < self.lost {
+            (self.arrived, self.fragment) = (size, fragment);
+            self.go_on();
+        }
+    }
+
+    /// A router, or this host's route, reported that packets larger than `mtu` do not pass; 0 if the report does not say
+    /// which size passes (RFC 1191, section 5).
+    pub fn was_reported(&mut self, size: u16, mtu: u16) {
+        if size != self.size {
+            return;
+        }
+        self.lost = self.lost.min(size);
+        if mtu > self.arrived && mtu < size {
+            self.lost = mtu.saturating_add(1);
+            (self.size, self.tries) = (mtu, 0);
+        } else {
+            self.go_on();
+        }
+    }
+
+    /// No answer to a packet of the size to try came in time.
+    pub fn timed_out(&mut self) {
+        self.tries = self.tries.saturating_add(1);
+        if self.tries >= TRIES {
+            self.is_silent = true;
+            self.lost = self.lost.min(self.size);
+            self.go_on();
+        }
+    }
+
+    /// The result.
+    #[must_use]
+    pub fn found(&self) -> Found {
+        let back = self.fragment.unwrap_or(self.arrived);
+        Found { out: self.arrived, back, is_hole: self.is_silent }
+    }
+
+    /// Selects the size in the middle between the sizes that arrive and the sizes that do not.
+    fn go_on(&mut self) {
+        self.tries = 0;
+        let low = self.arrived.max(SIZE_MIN - STEP);
+        let between = self.lost.saturating_sub(low);
+        self.size = match between {
+            0..=STEP => self.arrived,
+            _ => (low + between / 2).next_multiple_of(STEP).min(self.lost - 1),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A path that carries packets up to `mtu`, and reports larger ones if `reports`. Returns the result, and the number
+    /// of packets.
+    fn search(mtu: u16, interface: u16, reports: bool) -> (Found, u32) {
+        let mut search = PathMtu::new(120, interface);
+        let mut packets = 0;
+        while let Some(size) = search.next() {
+            packets += 1;
+            assert!(packets < 100, "{search:?}");
+            if size <= mtu {
+                search.came_back(size, None);
+            } else if reports {
+                search.was_reported(size, mtu);
+            } else {
+                search.timed_out();
+            }
+        }
+        (search.found(), packets)
+    }
+
+    #[test]
+    fn a_path_as_wide_as_the_interface_takes_one_packet() {
+        let found = Found { out: 1500, back: 1500, is_hole: false };
+        assert_eq!(search(1500, 1500, false), (found, 1));
+        assert_eq!(search(9000, 1500, true), (found, 1));
+    }
+
+    #[test]
+    fn a_reported_mtu_takes_one_packet_more() {
+        for mtu in [1280, 1400, 1499] {
+            let found = Found { out: mtu, back: mtu, is_hole: false };
+            assert_eq!(search(mtu, 1500, true), (found, 2));
+        }
+    }
+
+    #[test]
+    fn the_edge_of_a_hole_is_found_to_four_bytes() {
+        for mtu in 576..9000 {
+            let (found, packets) = search(mtu, 9000, false);
+            assert!(found.out <= mtu && mtu - found.out < STEP, "{found:?} of {mtu}");
+            assert!(found.is_hole && packets <= 26, "{packets} packets for {mtu}");
+        }
+        let (found, _) = search(300, 1500, false);
+        assert_eq!((found.out, found.is_hole), (120, true));
+    }
+
+    #[test]
+    fn a_report_without_a_size_is_searched_for() {
+        let mut search = PathMtu::new(120, 1500);
+        search.was_reported(1500, 0);
+        let next = search.next().expect("a size");
+        assert!(next < 1500, "{next}");
+        assert!(!search.found().is_hole);
+    }
+
+    #[test]
+    fn the_answer_in_fragments_shows_the_way_back() {
+        let mut search = PathMtu::new(120, 1500);
+        search.came_back(1500, Some(1396));
+        assert_eq!(search.next(), None);
+        assert_eq!(search.found(), Found { out: 1500, back: 1396, is_hole: false });
+    }
+
+    #[test]
+    fn a_late_answer_and_a_report_about_another_size_change_nothing() {
+        let mut search = PathMtu::new(120, 1500);
+        search.timed_out();
+        search.timed_out();
+        let before = search.clone();
+        search.came_back(1500, None);
+        search.was_reported(1500, 1400);
+        assert_eq!(search, before);
+    }
+}
