@@ -78,8 +78,8 @@ impl<T: Tags> Skb<T> {
     /// A pointer to a `V` in the IP header of a frame without tags, if the linear part holds all of
     /// it.
     ///
-    /// Only for offsets that are known at load time. LLVM may add up any other offset in a different order than in the
-    /// bounds check, and the verifier then does not accept the pointer.
+    /// Use only offsets that are known at load time: for a variable offset, LLVM may rearrange the pointer arithmetic
+    /// into a form that the verifier rejects.
     #[inline(always)]
     fn pointer<V>(&self, offset: usize) -> Option<*mut V> {
         // SAFETY: these fields hold the packet's bounds.

@@ -37,8 +37,8 @@ pub fn behind_tags(ctx: &XdpContext) -> Option<VlanInfo> {
 }
 
 /// A pointer to a `V`, `offset` bytes after the start of the link header, if the packet's first buffer holds all of the
-/// `V`. Only for offsets that are known at load time: LLVM may add up any other offset so that the verifier does not
-/// accept the pointer.
+/// `V`. Use only offsets that are known at load time: for a variable offset, LLVM may rearrange the pointer arithmetic
+/// into a form that the verifier rejects.
 #[inline(always)]
 fn pointer<V>(ctx: &XdpContext, offset: usize) -> Option<*mut V> {
     // SAFETY: these fields hold the packet's bounds.
@@ -59,7 +59,7 @@ pub struct XdpBuff<T> {
 }
 
 impl<T: Tags> XdpBuff<T> {
-    /// The packet in a program's context, after the tags `tags`.
+    /// The packet in a program's context. `tags` precede its network header.
     #[inline(always)]
     pub const fn new(ctx: &XdpContext, tags: T) -> Self {
         Self { xdp: ctx.ctx, tags }
@@ -238,9 +238,10 @@ impl<T: Tags> PacketMut for XdpBuff<T> {
         self.store(offset, &checksum)
     }
 
-    /// Computes the new checksum itself: a packet from a NIC holds its whole checksum. In the kernel's generic path,
-    /// the packet is an skb with a checksum state that no XDP program sees or updates: the loader refuses that path
-    /// where the kernel would trust a sum over the packet (CHECKSUM_COMPLETE).
+    /// Computes the new checksum in the program: a packet from a NIC carries its full checksum, not a partial one. In
+    /// generic mode, the packet is an skb, and an XDP program can neither read nor update the skb's checksum state. The
+    /// loader therefore refuses generic mode on interfaces whose packets may carry a CHECKSUM_COMPLETE sum that the
+    /// kernel computed in software.
     #[inline(always)]
     fn update_l4_checksum(
         &mut self,

@@ -43,7 +43,8 @@ pub fn run(setting: &Setting) -> Result<Vec<Table>> {
         let of_few = measure(rewrite, host, &few, &[], rounds, &sampler)?;
         progress.at("attaching with a million peers");
         let rounds = setting.effort.choose(1, 5);
-        // A sample takes too long to be undisturbed: probe no processor.
+        // Attaching a million peers takes so long that CPU noise would disturb almost every sample. With no processor
+        // to probe, the sampler keeps every sample.
         let sampler = setting.cpu_noise.sampler([], interrupt);
         let of_many = measure(rewrite, host, &many, &["--no-routes"], rounds, &sampler)?;
         progress.at("reading the maps of a million peers");

@@ -6,7 +6,7 @@ use serde_json::Value;
 use testkit::lab::{FAMILIES, LabOptions, PUBLIC_INTERFACE};
 use testkit::netns::Namespace;
 
-use crate::scenario::{Ended, NOTHING_MORE, Scenario};
+use crate::scenario::{CLSACT, Ended, NOTHING_MORE, Scenario, XDP};
 
 /// A lab with addresses of both families, attached on both hosts.
 fn attached() -> Result<Scenario> {
@@ -73,12 +73,13 @@ fn drops(host: &Namespace, hook: &str, message: &str) -> Result<()> {
     )
 }
 
-#[test]
-fn on_healthy_hosts_each_address_is_ok_and_the_stamp_has_what_the_peer_saw() -> Result<()> {
+/// Requires that A finds both addresses of srvb ok after an attach with `options`, and that the stamps have what srvb
+/// saw.
+fn stamped(options: &[&str]) -> Result<()> {
     let scenario = prepared(LabOptions::default())?;
     let text = format!("revision = 7\n{}", scenario.lab.cluster_toml_of(&FAMILIES));
     scenario.file("cluster.toml", text)?;
-    scenario.attach_both(NOTHING_MORE)?;
+    scenario.attach_both(options)?;
     let ended = healthy(&scenario)?;
     ensure!(ended.stdout.matches("same members, revision 7").count() == 2, "{ended:?}");
     for (entry, family) in pinged(&scenario)?.iter().zip(FAMILIES) {
@@ -93,6 +94,21 @@ fn on_healthy_hosts_each_address_is_ok_and_the_stamp_has_what_the_peer_saw() -> 
         ensure!(stamp["version"] == env!("CARGO_PKG_VERSION"), "{entry:#}");
     }
     Ok(())
+}
+
+#[test]
+fn on_healthy_hosts_each_address_is_ok_and_the_stamp_has_what_the_peer_saw() -> Result<()> {
+    stamped(NOTHING_MORE)
+}
+
+#[test]
+fn on_healthy_hosts_each_address_is_ok_by_clsact() -> Result<()> {
+    stamped(CLSACT)
+}
+
+#[test]
+fn on_healthy_hosts_each_address_is_ok_with_xdp() -> Result<()> {
+    stamped(XDP)
 }
 
 #[test]

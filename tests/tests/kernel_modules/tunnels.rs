@@ -1,6 +1,7 @@
-//! Tests tunnels between attached hosts. A tunnel between public addresses gets packets with private outer addresses
-//! until its own host has sent a packet through the tunnel. Kinds that check the outer addresses drop these packets.
-//! WireGuard accepts them, and answers to the private address.
+//! Tests tunnels between attached hosts. Between public addresses, the ingress program rewrites the outer addresses of
+//! received packets to private addresses until the receiving host has itself sent a packet through the tunnel. ipip,
+//! gre, sit and ESP check the outer addresses, and drop the rewritten packets. WireGuard accepts them, and replies to
+//! the private address.
 
 use std::net::{IpAddr, Ipv4Addr};
 

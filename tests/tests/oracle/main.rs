@@ -32,7 +32,9 @@ use cluster::{Cluster, Link};
 use episode::Hosts;
 use programs::{Abilities, Loaded};
 use steps::{Episode, STEPS};
-use tally::{NOT_OURS, NOTICE_MARKED, REWRITTEN, REWRITTEN_WITH_QUOTE, Tally};
+use tally::{
+    NOT_OURS, NOTICE_MARKED, REWRITTEN, REWRITTEN_WITH_QUOTE, STAMPED, STAMPED_FOR_STRANGER, Tally,
+};
 
 /// Frames for each program in an ordinary run.
 const PACKETS: u64 = 30_000;
@@ -147,9 +149,12 @@ fn assert_wide(tally: &Tally, packets: u64) {
         let frames = tally.frames(program);
         assert!(frames >= packets, "{}: {frames} frames", program.name());
         assert!(tally.ways_back(program) * 5 > frames, "{tally}");
-        let of_ingress =
-            (programs::direction(program) == Direction::Ingress).then_some(NOTICE_MARKED);
-        let others = [NOT_OURS, REWRITTEN, REWRITTEN_WITH_QUOTE].into_iter().chain(of_ingress);
+        let of_ingress = match programs::direction(program) {
+            Direction::Ingress => &[NOTICE_MARKED, STAMPED, STAMPED_FOR_STRANGER][..],
+            Direction::Egress => &[],
+        };
+        let of_both = [NOT_OURS, REWRITTEN, REWRITTEN_WITH_QUOTE];
+        let others = of_both.into_iter().chain(of_ingress.iter().copied());
         let reasons =
             Reason::ALL.iter().filter(|reason| concerns(**reason, programs::direction(program)));
         for name in others.chain(reasons.map(|reason| reason.name())) {

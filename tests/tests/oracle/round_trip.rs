@@ -83,6 +83,7 @@ pub fn back(
 /// - from a peer's former address, since packets to the peer go to its new address; likewise to this
 ///   host's former address, and to the former address of an awaited peer;
 /// - for a ping that equals a move notice except for its addresses: the other side takes it for a notice;
+/// - for a ping of `rewrite ping`: the ingress program stamps it;
 /// - for a datagram whose complete checksum happens to equal the pseudo-header's sum, only before or only after the
 ///   rewrite;
 /// - for errors from a router, which has no private address;
@@ -122,7 +123,7 @@ pub fn exists(cluster: &Cluster, step: &Step, prediction: &Prediction) -> bool {
     if is_partial[0] != is_partial[1] {
         return false;
     }
-    if before.notice(frame).is_some() {
+    if before.notice(frame).is_some() || before.stamp_at(frame).is_some() {
         return false;
     }
     if !before.is_error(frame) {

@@ -4,13 +4,17 @@ use std::net::IpAddr;
 
 use anyhow::{Context as _, Result};
 use aya::maps::lpm_trie::{Key as PrefixKey, LpmTrie};
-use aya::maps::{HashMap as BpfHashMap, Map, PerCpuArray};
+use aya::maps::{Array, HashMap as BpfHashMap, Map, PerCpuArray};
 use aya::{Ebpf, Pod};
+use tunnel_common::attachment::{Attachment, VERSION_LEN};
 use tunnel_common::bypass::{BypassKey, CLUSTER};
 use tunnel_common::counters::{Count, PeerCounters};
 use tunnel_common::flows::{BYPASSED, DATAGRAM, FROM_UNDERLAY, Flow, FlowState, LEFT_ALONE};
-use tunnel_common::local_members::{LOCAL_FORMER, LOCAL_PRIVATE, LOCAL_UNDERLAY, LocalRange};
+use tunnel_common::local_members::{
+    LOCAL_FORMER, LOCAL_PRIVATE, LOCAL_UNDERLAY, LocalAddresses, LocalMember, LocalRange,
+};
 use tunnel_common::maps;
+use tunnel_common::members::NAME_LEN;
 use tunnel_common::outcome::{Direction, Reason, ReasonCounters};
 use tunnel_common::peers::{
     self, BYPASS_CLUSTER, BYPASS_MEMBER, Peer as PeerValue, PeerKey, ROLE_FORMER, ROLE_PRIVATE,
@@ -74,6 +78,11 @@ const V6: Names = Names {
 pub fn fill(ebpf: &mut Ebpf, cluster: &Cluster) -> Result<()> {
     fill_family::<4>(ebpf, V4, cluster)?;
     fill_family::<16>(ebpf, V6, cluster)?;
+    let mut attachment: Array<_, Attachment> = map_mut(ebpf, maps::ATTACHMENT)?.try_into()?;
+    attachment.set(0, record(), 0)?;
+    let mut members: BpfHashMap<_, u32, LocalMember> =
+        map_mut(ebpf, maps::LOCAL_MEMBERS)?.try_into()?;
+    members.insert(0, first_member(cluster), 0)?;
     let mut bypass: BpfHashMap<_, BypassKey, u8> = map_mut(ebpf, maps::BYPASS)?.try_into()?;
     for key in bypass.keys().collect::<Result<Vec<_>, _>>()? {
         bypass.remove(&key)?;
@@ -86,6 +95,54 @@ pub fn fill(ebpf: &mut Ebpf, cluster: &Cluster) -> Result<()> {
         bypass.insert(key, 1, 0)?;
     }
     Ok(())
+}
+
+/// The record of the attachment, with a value of its own in each part that the programs read.
+pub fn record() -> Attachment {
+    let mut version = [0; VERSION_LEN];
+    version[..20].copy_from_slice(b"98.76.54-the-version");
+    Attachment {
+        abi_version: 0x0102_0304,
+        ifindex: 0,
+        attached_at: 0,
+        changed_at: 0,
+        settings: Settings::default(),
+        hook: 0,
+        ingress: 0,
+        clsact_added: 0,
+        routes_managed: 0,
+        arp_announce_set: 0,
+        arp_announce_before: 0,
+        verbose: 0,
+        arp_ignore_set: 0,
+        drain: 0,
+        arp_ignore_before: 0,
+        reserved: [0; 3],
+        version,
+        network: [0; NAME_LEN],
+        digest_v4: [0x40, 0x41, 0x42, 0x43, 0x44, 0x45, 0x46, 0x47],
+        digest_v6: [0x60, 0x61, 0x62, 0x63, 0x64, 0x65, 0x66, 0x67],
+        revision: 0x0a0b_0c0d,
+        reserved_end: [0; 4],
+    }
+}
+
+/// The record of the only member that a host is, unless the host is a gateway.
+fn first_member(cluster: &Cluster) -> LocalMember {
+    let mut member = LocalMember {
+        name: [0; NAME_LEN],
+        v4: LocalAddresses::default(),
+        v6: LocalAddresses::default(),
+    };
+    for own in &cluster.local {
+        if let Some(underlay) = octets(own.underlay.first) {
+            member.v4.underlay = underlay;
+        }
+        if let Some(underlay) = octets(own.underlay.first) {
+            member.v6.underlay = underlay;
+        }
+    }
+    member
 }
 
 fn fill_family<const N: usize>(ebpf: &mut Ebpf, names: Names, cluster: &Cluster) -> Result<()>

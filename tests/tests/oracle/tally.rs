@@ -7,9 +7,11 @@ use tunnel_user::plan::attach_point::Program;
 
 use crate::model::{Fate, Prediction};
 
-/// The name of a fate without a reason, as are the three names below.
+/// The name of a fate without a reason, as are the names below.
 pub const NOT_OURS: &str = "not-ours";
 pub const NOTICE_MARKED: &str = "notice-marked";
+pub const STAMPED: &str = "stamped";
+pub const STAMPED_FOR_STRANGER: &str = "stamped-for-stranger";
 pub const REWRITTEN: &str = "rewritten";
 pub const REWRITTEN_WITH_QUOTE: &str = "rewritten-with-quote";
 
@@ -26,7 +28,9 @@ impl Tally {
     pub fn count(&mut self, program: Program, prediction: &Prediction) {
         let name = match prediction.fate {
             Fate::NotOurs if prediction.after.is_marked => NOTICE_MARKED,
+            Fate::NotOurs if prediction.after.is_stamped => STAMPED_FOR_STRANGER,
             Fate::NotOurs => NOT_OURS,
+            Fate::Rewritten { .. } if prediction.after.is_stamped => STAMPED,
             Fate::Rewritten { .. } if prediction.after.has_quote => REWRITTEN_WITH_QUOTE,
             Fate::Rewritten { .. } => REWRITTEN,
             Fate::Kept(reason) => reason.name(),

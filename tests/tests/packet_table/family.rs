@@ -42,7 +42,7 @@ impl Dual {
         Self { v4: Ipv4Addr::new(a, b, c, d), v6: Ipv6Addr::new(s, t, u, v, w, x, y, z) }
     }
 
-    /// The address `host` places after this one.
+    /// Adds `host` to the address in each family.
     pub fn plus(self, host: u128) -> Self {
         Self {
             v4: Ipv4Addr::from_bits(self.v4.to_bits() + host as u32),
@@ -105,8 +105,8 @@ pub trait Packet: Clone + 'static {
     fn port_unreachable(quote: Vec<u8>) -> Transport;
     /// The error "fragmentation needed" (IPv4) or "packet too big" (IPv6), with this MTU.
     fn too_big(mtu: u16, quote: Vec<u8>) -> Transport;
-    /// "Time exceeded" with a length field that states a quote of 128 bytes: the bytes after them are extensions (RFC
-    /// 4884).
+    /// "Time exceeded" with a length field that states a quote of 128 bytes: the bytes after the quote are extensions
+    /// (RFC 4884).
     fn extended_error(quote: Vec<u8>) -> Transport;
 }
 
@@ -245,7 +245,7 @@ pub fn packet<P: Packet>(transport: impl Into<Transport>) -> P {
     P::new(transport)
 }
 
-/// A protocol whose header and payload are just bytes.
+/// A packet of the IP protocol `protocol`, with `bytes` as its transport header and payload.
 pub fn raw<P: Packet>(protocol: u8, bytes: &[u8]) -> P {
     P::new(Transport::Raw { protocol, bytes: bytes.to_vec() })
 }

@@ -11,10 +11,10 @@ pub enum Step {
     IcmpError,
     /// The packet is an ICMP message from a peer, but not an error: [`super::icmp_query`] continues.
     IcmpQuery,
-    /// The packet is a notice with which a peer shows that it holds the notice's pair of addresses:
-    /// [`super::icmp_query::shown`] continues.
+    /// The packet is a move notice: the peer has shown that it considers the packet's source and destination addresses
+    /// current. [`super::icmp_query::shown`] continues.
     Shown {
-        /// True if the peer sends between the pair.
+        /// True if the notice also shows that the peer sends its packets between these two addresses.
         peer_sends: bool,
     },
     /// The packet is a ping of `rewrite ping` from a peer, which this step has rewritten and counted:

@@ -60,7 +60,8 @@ pub async fn list() -> Result<Vec<(String, Vec<RunningPeer>)>, Error> {
 /// Makes one change on the named interface or, without a name, on the only attached interface.
 ///
 /// # Errors
-/// An error leaves everything unchanged.
+/// If the edit does not fit the running peers, or a step fails. The command then undoes the steps. If only the later
+/// exchange of move notices or the reading of the awaited peers fails, the change stays.
 pub async fn run(edit: &Edit, interface: Option<&str>) -> Result<Report, Error> {
     bpffs::require()?;
     let netlink = Netlink::connect()?;

@@ -124,8 +124,8 @@ impl Maps {
         })
     }
 
-    /// Applies changes to `peers_v4` and `prefixes_v4`. Keeps the given order, except among consecutive changes of
-    /// one kind.
+    /// Applies changes to `peers_v4` and `prefixes_v4` in the given order. The order is undefined only within
+    /// consecutive sets of single addresses in one role.
     ///
     /// # Errors
     /// If the kernel refuses. Some changes may already be made.
@@ -133,8 +133,8 @@ impl Maps {
         self.v4.change(changes)
     }
 
-    /// Applies changes to `peers_v6` and `prefixes_v6`. Keeps the given order, except among consecutive changes of
-    /// one kind.
+    /// Applies changes to `peers_v6` and `prefixes_v6` in the given order. The order is undefined only within
+    /// consecutive sets of single addresses in one role.
     ///
     /// # Errors
     /// If the kernel refuses. Some changes may already be made.

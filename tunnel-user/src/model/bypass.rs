@@ -63,7 +63,8 @@ impl fmt::Display for BypassProtocol {
     }
 }
 
-/// A rule for packets of a protocol with a port at either end. `Display` prints the file's form: `tcp/22`.
+/// A rule for the protocol's packets that have the port as their source or destination port. `Display` prints the
+/// file's form: `tcp/22`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BypassRule {
     /// The protocol.

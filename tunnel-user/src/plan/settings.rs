@@ -23,8 +23,8 @@ pub struct InterfaceSettings {
 }
 
 impl InterfaceSettings {
-    /// The settings of an interface that holds the addresses `held`. A private address in `held` belongs to the
-    /// outside network, and is not guarded.
+    /// The settings of an interface that holds the addresses `held`. If `held` contains this host's private address,
+    /// hosts on the interface's network may use that address, so the programs do not guard it.
     #[must_use]
     pub fn of(membership: &Membership, link_header_len: u8, vlan: Vlan, held: &[IpAddr]) -> Self {
         Self {

@@ -51,7 +51,7 @@ pub const COMMON: &[&str] = &[
     "wg",
 ];
 
-/// Folders of files that programs read or load, although the programs' ELF headers do not name the files.
+/// Folders of files that the programs open at run time. `ldd` does not list these files.
 const FOLDERS: &[&str] = &["/etc/iproute2", "/usr/lib/x86_64-linux-gnu/xtables"];
 
 /// Adds [`COMMON`], and the programs in `more`.
@@ -59,8 +59,8 @@ const FOLDERS: &[&str] = &["/etc/iproute2", "/usr/lib/x86_64-linux-gnu/xtables"]
 /// # Errors
 /// When a program is missing on the host.
 pub fn add_to(files: &mut Files, more: &[&str]) -> Result<()> {
-    // Link /bin, /sbin, /lib and /lib64 to the folders in /usr: the guest's files are all below /usr, even if the
-    // host is an older system that keeps the two trees apart.
+    // Link /bin, /sbin, /lib and /lib64 to the folders in /usr: the guest has the files of these four folders below
+    // /usr, even if the host is an older system that keeps the two trees apart.
     for folder in ["bin", "sbin", "lib", "lib64"] {
         files.link(folder, format!("usr/{folder}"));
     }
@@ -111,7 +111,8 @@ fn find(program: &str) -> Result<PathBuf> {
         .with_context(|| format!("{program} is not on this host, and the guest needs it"))
 }
 
-/// The guest's path of a host's file: without the leading slash, and below `usr`.
+/// The guest's path of a host's file, without the leading slash. Files in /bin, /sbin, /lib and /lib64 move below
+/// `usr`.
 fn in_guest(path: &Path) -> PathBuf {
     let relative: PathBuf =
         path.components().filter(|part| matches!(part, Component::Normal(_))).collect();

@@ -188,9 +188,10 @@ impl Making<'_> {
     fn echo<A: Address>(&mut self, ends: &Ends<A>, family: Family) -> Transport {
         let reply = self.random.per_mille(500);
         self.word(if reply { "echo reply" } else { "echo request" });
-        let (identifier, payload) = match self.random.below(4) {
+        let (identifier, payload) = match self.random.below(5) {
             0 => (0, self.notice()),
-            1 => (0, self.payload()),
+            1 => (0, self.ping()),
+            2 => (0, self.payload()),
             _ => (self.port(), self.payload()),
         };
         match (family, reply) {
@@ -215,6 +216,31 @@ impl Making<'_> {
             self.number("wrong at", at);
         }
         if self.random.per_mille(200) {
+            payload.extend(self.payload());
+        }
+        payload
+    }
+
+    /// The payload of a ping of `rewrite ping`, or a similar payload (docs/packet-flow.md).
+    fn ping(&mut self) -> Vec<u8> {
+        self.word("ping");
+        let mut payload = b"rewrite\x02".to_vec();
+        if self.random.per_mille(100) {
+            let at = self.random.below(payload.len());
+            payload[at] ^= 1;
+            self.number("wrong at", at);
+        }
+        // The stamp ends at byte 84. Its bytes are zeros, random bytes, or all ones.
+        let len = if self.random.per_mille(100) { self.random.below(84) } else { 84 };
+        let kind = self.random.below(3);
+        while payload.len() < len {
+            payload.push(match kind {
+                0 => 0,
+                1 => self.random.below(256) as u8,
+                _ => 0xff,
+            });
+        }
+        if self.random.per_mille(300) {
             payload.extend(self.payload());
         }
         payload

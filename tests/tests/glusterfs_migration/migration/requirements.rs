@@ -34,8 +34,8 @@ impl HostState {
         STATE.iter().map(|words| host.run(words)).collect::<Result<_>>().map(Self)
     }
 
-    /// Fails at the first difference. Programs attached by tcx last only as long as their pins, so the check covers the
-    /// pins.
+    /// Fails at the first difference, or if the pins still exist. Pins keep tcx programs attached: without pins, no tcx
+    /// program is left.
     pub fn require_unchanged(&self, host: &Namespace) -> Result<()> {
         let now = Self::of(host)?;
         for ((was, is), words) in self.0.iter().zip(&now.0).zip(STATE) {

@@ -32,6 +32,14 @@ impl Family {
         }
     }
 
+    /// The offset of the time to live or hop limit in the IP header.
+    pub fn hop_limit_at(self) -> usize {
+        match self {
+            Self::V4 => 8,
+            Self::V6 => 7,
+        }
+    }
+
     /// The range of source and destination in the IP header.
     pub fn addresses(self) -> Range<usize> {
         match self {
@@ -137,6 +145,21 @@ impl Headers {
             && message.len() >= 20
             && message[4..6] == [0, 0]
             && message[8..16] == *b"rewrite\x01"
+    }
+
+    /// The offset of the stamp, if the packet is an echo request of `rewrite ping` (docs/packet-flow.md).
+    pub fn stamp_at(&self, frame: &[u8]) -> Option<usize> {
+        let is_request = matches!(
+            (self.family, self.icmp_type(frame)),
+            (Family::V4, Some(8)) | (Family::V6, Some(128))
+        );
+        let message = &frame[self.payload.clone()];
+        let is_ping = is_request
+            && self.part == Part::Whole
+            && message.len() >= 8 + 84
+            && message[4..6] == [0, 0]
+            && message[8..16] == *b"rewrite\x02";
+        is_ping.then(|| self.payload.start + 24)
     }
 
     /// True if the packet is a neighbour discovery message.

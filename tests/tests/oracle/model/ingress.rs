@@ -3,11 +3,12 @@
 use tunnel_common::move_notice::Mark;
 use tunnel_common::outcome::Reason;
 
-use super::headers::{Headers, Notice, Part};
+use super::headers::{Family, Headers, Notice, Part};
 use super::memory::{FlowAction, Marks, datagram, flow_received};
 use super::rewrite::Rewriting;
 use super::{Fate, Model, Seen, error, rewrite};
 use crate::cluster::{Entry, Role};
+use crate::tables;
 
 /// Handles a packet that arrives.
 pub fn packet(model: &mut Model, seen: &Seen, change: &mut Rewriting) -> Result<Fate, Reason> {
@@ -30,7 +31,41 @@ fn from_stranger(model: &mut Model, seen: &Seen, change: &mut Rewriting) -> Resu
     if model.cluster.is_private(source) {
         return Err(Reason::Spoofed);
     }
+    if model.cluster.private_of(destination).is_some() {
+        stamp(seen, STRANGER, change);
+    }
     Ok(error::from_router(model, seen, change))
+}
+
+/// The first byte of a stamp for a peer, and of a stamp for a host without an entry.
+const PEER: u8 = 1;
+const STRANGER: u8 = 2;
+
+/// Writes this host's stamp into a ping of `rewrite ping` (docs/packet-flow.md). The stamp for a stranger lacks this
+/// host's facts.
+fn stamp(seen: &Seen, sender: u8, change: &mut Rewriting) {
+    let Ok(headers) = seen.headers() else { return };
+    let Some(at) = headers.stamp_at(seen.frame) else { return };
+    let hop_limit = seen.frame[headers.start + headers.family.hop_limit_at()];
+    let mut stamp = vec![0; 64];
+    (stamp[0], stamp[1]) = (sender, hop_limit);
+    if sender == PEER {
+        let record = tables::record();
+        let digest = match headers.family {
+            Family::V4 => record.digest_v4,
+            Family::V6 => record.digest_v6,
+        };
+        let [_, _, abi @ ..] = record.abi_version.to_be_bytes();
+        stamp[2..4].copy_from_slice(&abi);
+        stamp[4..8].copy_from_slice(&record.revision.to_be_bytes());
+        stamp[8..16].copy_from_slice(&digest);
+        stamp[48..64].copy_from_slice(&record.version[..16]);
+    }
+    let addresses = &seen.frame[headers.addresses()];
+    let (source, destination) = addresses.split_at(addresses.len() / 2);
+    stamp[16..16 + source.len()].copy_from_slice(source);
+    stamp[32..32 + destination.len()].copy_from_slice(destination);
+    change.stamp(at, &stamp);
 }
 
 /// The reason for which a packet from a peer's private address is not rewritten.
@@ -103,7 +138,9 @@ fn from_peer(
     if is_error {
         return error::from_peer(model, seen, &headers, (private, own), peer.slot, change);
     }
-    rewrite(change, &headers, private, to, peer.slot)
+    let fate = rewrite(change, &headers, private, to, peer.slot)?;
+    stamp(seen, PEER, change);
+    Ok(fate)
 }
 
 /// Handles a notice from a peer. A question (a request with [`Mark::Asked`]) gets the mark of the answer, because the

@@ -25,6 +25,7 @@ pub struct Rewriting<'a> {
     doubtful: Vec<usize>,
     has_quote: bool,
     is_marked: bool,
+    is_stamped: bool,
     is_segmented: bool,
 }
 
@@ -39,19 +40,29 @@ pub struct RewrittenFrame {
     pub has_quote: bool,
     /// True if the frame is a move notice with a new mark.
     pub is_marked: bool,
+    /// True if the frame is a ping of `rewrite ping` with a stamp.
+    pub is_stamped: bool,
 }
 
 impl<'a> Rewriting<'a> {
     /// Starts with the original frame.
     pub fn new(frame: &'a [u8], is_segmented: bool) -> Self {
         let (new, doubtful) = (frame.to_vec(), Vec::new());
-        Self { old: frame, new, doubtful, has_quote: false, is_marked: false, is_segmented }
+        Self {
+            old: frame,
+            new,
+            doubtful,
+            has_quote: false,
+            is_marked: false,
+            is_stamped: false,
+            is_segmented,
+        }
     }
 
     /// Ends the rewrite, and returns the changed frame.
     pub fn finish(self) -> RewrittenFrame {
-        let Self { new: frame, doubtful, has_quote, is_marked, .. } = self;
-        RewrittenFrame { frame, doubtful, has_quote, is_marked }
+        let Self { new: frame, doubtful, has_quote, is_marked, is_stamped, .. } = self;
+        RewrittenFrame { frame, doubtful, has_quote, is_marked, is_stamped }
     }
 
     /// Replaces a packet's addresses, and updates its IPv4 header checksum and its transport checksum.
@@ -73,6 +84,24 @@ impl<'a> Rewriting<'a> {
     pub fn mark(&mut self, at: usize, mark: [u8; 4]) {
         self.is_marked = true;
         self.new[at..at + 4].copy_from_slice(&mark);
+    }
+
+    /// Writes a stamp without its last word into a ping. The last word keeps the sum of the stamp, so the checksum stays
+    /// the same.
+    pub fn stamp(&mut self, at: usize, stamp: &[u8]) {
+        self.is_stamped = true;
+        let end = at + stamp.len() + 4;
+        let sum = |bytes: &[u8]| -> u64 {
+            let words = bytes.as_chunks().0.iter();
+            words.map(|word| u64::from(u32::from_le_bytes(*word))).sum()
+        };
+        const MODULUS: u64 = 0xffff_ffff;
+        let balance =
+            (sum(&self.old[at..end]) % MODULUS + MODULUS - sum(stamp) % MODULUS) % MODULUS;
+        // The programs write a sum of 0 as all ones.
+        let balance = if balance == 0 { u32::MAX } else { balance as u32 };
+        self.new[at..end - 4].copy_from_slice(stamp);
+        self.new[end - 4..end].copy_from_slice(&balance.to_le_bytes());
     }
 
     /// Replaces the addresses of the packet that an error quotes. The quote may end before the transport checksum.

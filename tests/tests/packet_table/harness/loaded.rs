@@ -93,8 +93,8 @@ impl Loaded {
         }
     }
 
-    /// Fills the maps of peers, local members and bypass rules with `host`'s entries, which overwrite the programs'
-    /// notes. Clears the flow maps.
+    /// Replaces the entries of the maps of peers, local ranges and bypass rules with `host`'s entries. The fields that
+    /// the programs changed thereby return to `host`'s values. Empties the flow maps.
     pub fn configure(&mut self, host: &Host) -> Result<()> {
         <[u8; 4]>::configure(&mut self.ebpf, host)?;
         <[u8; 16]>::configure(&mut self.ebpf, host)?;
@@ -182,8 +182,8 @@ fn verdict(of: Program, value: u32) -> Result<Verdict> {
     }
 }
 
-/// True if the kernel accepts the program. False on kernels before Linux 5.18, which know neither the flag of a program
-/// that takes packets in several buffers (commit f45d5b6ce2e8) nor the helpers that read such packets (commit
+/// True if the kernel accepts the program. False on kernels before Linux 5.18: they lack the program flag
+/// BPF_F_XDP_HAS_FRAGS (commit c2f2cdbeffda) and the helpers bpf_xdp_load_bytes and bpf_xdp_store_bytes (commit
 /// 3f364222d032).
 fn loads_xdp(program: &mut Xdp) -> Result<bool> {
     let error = match program.load() {

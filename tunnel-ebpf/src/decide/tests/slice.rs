@@ -225,8 +225,9 @@ impl PacketMut for Slice {
         };
         self.write(offset, &new.to_be_bytes())?;
         if !none {
-            // The checksum field has decreased by `delta`. The sum over the packet follows that change here. For IPv6,
-            // `header_sum_changed` adds the change of the addresses.
+            // A computed checksum has decreased by `delta`, so decrease `complete_sum` by `delta`. For IPv4, the header
+            // checksum cancels the change of the addresses. For IPv6, `header_sum_changed` adds that change. No test
+            // checks `complete_sum` of a partial checksum.
             let down = u64::from(!folded(delta));
             self.complete_sum = folded(u64::from(self.complete_sum) + down);
         }

@@ -96,7 +96,7 @@ async fn change(
     executor.share().await?;
     resolved.refresh(netlink).await?;
     if let Some(attached) = &mut attached {
-        // Another command may have handed over an address to this interface meanwhile.
+        // Meanwhile, another command may have handed over the removal of a private address from `lo` to this interface.
         if let Some(maps) = executor.maps() {
             attached.added = maps.local_members()?.added;
         }
@@ -155,7 +155,7 @@ async fn existing(
         Left { attachment, local: maps.local_members()? }
     };
     let _shared = lock::shared(NetworkNamespace::current()?, interrupt).await?;
-    // Another command may have handed over an address to this interface meanwhile.
+    // Meanwhile, another command may have handed over the removal of a private address from `lo` to this interface.
     let Left { attachment, local } = match lost_pins::are_lost(folder)? {
         true => lost_pins::find(folder, netlink).await?.unwrap_or(left),
         false => Left { local: Maps::open(folder)?.local_members()?, ..left },

@@ -58,7 +58,8 @@ pub fn run(suite: &Suite, binary: &Path, series: &[String], filters: &[String]) 
             bars.suspend(|| print!("{report}"));
         }
     };
-    // Each machine takes one of this host's processors.
+    // qemu runs all processors of a machine in one thread (`tcg,thread=single`), so start at most one machine per
+    // processor of this host.
     let machines = thread::available_parallelism().map_or(1, usize::from).min(series.len());
     thread::scope(|scope| {
         let workers: Vec<_> = (0..machines).map(|_| scope.spawn(work)).collect();

@@ -82,6 +82,8 @@ const RUNS: &[Run] = &[
         &[
             "bpftool::the_map_of_peers_reads_as_text",
             "peers::a_peer_that_moved_is_followed",
+            "ping::a_wrong_address_of_this_host_in_the_peers_file_is_found",
+            "ping::on_healthy_hosts_each_address_is_ok_by_clsact",
             "stats::the_json_has_the_documented_shape_and_counts",
             "status::a_filter_that_is_gone_is_found",
             "undo::detach_leaves_a_host_of_both_families_as_it_was",
@@ -117,7 +119,14 @@ const RUNS: &[Run] = &[
         ],
         Ability::Tcx,
     ),
-    run("control", &["undo::detach_leaves_the_host_as_it_was_with_xdp"], Ability::Xdp),
+    run(
+        "control",
+        &[
+            "ping::on_healthy_hosts_each_address_is_ok_with_xdp",
+            "undo::detach_leaves_the_host_as_it_was_with_xdp",
+        ],
+        Ability::Xdp,
+    ),
     run(
         "dataplane",
         &[
