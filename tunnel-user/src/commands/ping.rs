@@ -17,7 +17,8 @@ use crate::model::text::list;
 use crate::model::{Family, Prefix};
 use crate::ops::attached::{self, Running};
 use crate::ops::ping::{Target, exchange};
-use crate::plan::ping::{Known, Nonce, Observed, ReadStamp, State, judge};
+use crate::plan::ping::{Known, Nonce, Observed, ReadStamp, judge};
+use crate::plan::ping_advice::{Facts, advice};
 use crate::plan::running_peers::RunningPeer;
 
 /// The MTU of an interface whose own MTU is unknown, in bytes.
@@ -276,7 +277,14 @@ fn report(pinged: &Pinged<'_>, observed: &Observed) -> Peer {
         is_direct: pinged.peer.peer.direct,
     };
     let state = judge(observed, &known);
-    let (what, remedy) = words(state, pinged, observed);
+    let facts = Facts {
+        peer: pinged.peer.peer.name.to_string(),
+        public: pinged.public,
+        own: list(pinged.running.local.identity.names()),
+        interface: pinged.running.folder.interface().to_owned(),
+        revision: Some(attachment.revision).filter(|revision| *revision != 0),
+    };
+    let (what, remedy) = advice(state, &facts, observed);
     Peer {
         name: pinged.peer.peer.name.to_string(),
         private: pinged.target.to.to_string(),
@@ -313,111 +321,4 @@ fn milliseconds(times: &[Duration]) -> Option<[f64; 3]> {
     let (shortest, longest) = (times.iter().min()?, times.iter().max()?);
     let mean = times.iter().sum::<Duration>().checked_div(u32::try_from(times.len()).ok()?)?;
     Some([*shortest, mean, *longest].map(in_ms))
-}
-
-/// The state in words, and the remedy.
-fn words(state: State, pinged: &Pinged<'_>, observed: &Observed) -> (String, Option<String>) {
-    let (name, public) = (&pinged.peer.peer.name, pinged.public);
-    let own: Vec<_> = pinged.running.local.identity.names().collect();
-    let (own, interface) = (list(own), pinged.running.folder.interface());
-    let (what, remedy) = match state {
-        State::Ok => return (same_members(observed), None),
-        State::Direct => {
-            return ("answers from its private address, as a direct peer may".into(), None);
-        }
-        State::MtuHole => {
-            let out = observed.sizes.map_or(0, |sizes| sizes.out);
-            (
-                format!("packets above {out} bytes vanish, and no router reports it"),
-                format!(
-                    "let ICMP \"fragmentation needed\" and \"packet too big\" through on the way, \
-                     or: ip link set {interface} mtu {out}"
-                ),
-            )
-        }
-        State::FileDiffers => {
-            let own = revision(Some(pinged.running.attachment.revision).filter(|r| *r != 0));
-            let stamp = observed.stamp.as_ref();
-            let there = revision(stamp.and_then(|stamp| stamp.revision));
-            (
-                format!("the members there differ: {there} there, {own} here"),
-                format!("give both hosts the same file, and on each: rewrite attach {interface}"),
-            )
-        }
-        State::UnknownThere => {
-            let source = observed.stamp.as_ref().map(|stamp| stamp.source.to_string());
-            let source = source.unwrap_or_default();
-            (
-                format!(
-                    "attached, but without an entry for {source}, from where packets of {own} \
-                         arrive"
-                ),
-                format!(
-                    "the file there has another public address for {own}: correct it there, and \
-                     rewrite attach"
-                ),
-            )
-        }
-        State::NotAttached => (
-            format!("answers from {public} without rewriting"),
-            format!(
-                "on {name}: rewrite attach; if it is attached, {public} is another host: correct \
-                 its public address in the file"
-            ),
-        ),
-        State::DroppedHere => (
-            format!("its answers arrive at {interface}, and this host drops them"),
-            "let ICMP echo replies from the private address in: nft list ruleset, iptables -S, \
-             ip rule"
-                .into(),
-        ),
-        State::NoAnswer => no_answer(pinged, observed),
-        State::NotSent => (
-            format!("this host did not send: {}", failure(observed)),
-            "a firewall or a policy rule of this host: nft list ruleset, iptables -S, ip rule, \
-             ip route get"
-                .into(),
-        ),
-    };
-    (what, Some(remedy))
-}
-
-fn no_answer(pinged: &Pinged<'_>, observed: &Observed) -> (String, String) {
-    let (name, public) = (&pinged.peer.peer.name, pinged.public);
-    if observed.error.is_some() {
-        return (
-            failure(observed),
-            format!("check the way to {public}, and that {name} is up: ip route get {public}"),
-        );
-    }
-    let remedy = format!(
-        "check that {name} is up, that {public} is its public address, and that firewalls pass \
-         ICMP echo both ways; on {name}: rewrite ping"
-    );
-    match observed.arrived {
-        0 => ("nothing comes back".into(), remedy),
-        arrived => (format!("no answer, while {arrived} other packets from it arrived"), remedy),
-    }
-}
-
-/// The last error about a request, with its reporter.
-fn failure(observed: &Observed) -> String {
-    match &observed.error {
-        Some(error) => match error.reporter {
-            Some(reporter) => format!("{} from {reporter}", error.what),
-            None => error.what.clone(),
-        },
-        None => "no reason is known".into(),
-    }
-}
-
-fn same_members(observed: &Observed) -> String {
-    match observed.stamp.as_ref().and_then(|stamp| stamp.revision) {
-        Some(revision) => format!("same members, revision {revision}"),
-        None => "same members".into(),
-    }
-}
-
-fn revision(revision: Option<u32>) -> String {
-    revision.map_or_else(|| "no revision".into(), |revision| format!("revision {revision}"))
 }

@@ -23,6 +23,7 @@ pub mod peer_edit;
 pub mod peer_tables;
 pub mod peers;
 pub mod ping;
+pub mod ping_advice;
 pub mod policy_routing;
 pub mod previous_underlays;
 pub mod range;

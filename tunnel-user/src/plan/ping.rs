@@ -201,6 +201,19 @@ pub enum State {
 }
 
 impl State {
+    /// All states.
+    pub const ALL: [Self; 9] = [
+        Self::Ok,
+        Self::Direct,
+        Self::MtuHole,
+        Self::FileDiffers,
+        Self::UnknownThere,
+        Self::NotAttached,
+        Self::DroppedHere,
+        Self::NoAnswer,
+        Self::NotSent,
+    ];
+
     /// The state's name in the output.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -41,7 +41,6 @@ const SHORT: &[(&str, &str)] = &[
     ("tests/tests/dataplane/multicast.rs", SUBJECT),
     ("tests/tests/drivers/traffic.rs", SUBJECT),
     ("tests/tests/drivers/tunnels.rs", SUBJECT),
-    ("tests/tests/packet_table/errors_summing_to_zero.rs", SUBJECT),
     ("tests/tests/packet_table/malformed.rs", SUBJECT),
     ("tunnel-common/src/bypass.rs", MAP),
     ("tunnel-common/src/counters.rs", MAP),

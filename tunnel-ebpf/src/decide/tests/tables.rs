@@ -156,14 +156,12 @@ impl<F: Version> HostTables<F> {
         self.has_moved = true;
         self.local_ranges.retain(|(_, range)| range.private != member.private);
         self.add_own(member, length, former);
-        let (private, role) = (member.private, LOCAL_FORMER);
-        let none = F::Address::NONE.octets();
         let range = LocalRange {
-            private,
+            private: member.private,
             underlay: former,
-            previous_underlay: none,
+            previous_underlay: F::Address::NONE.octets(),
             length,
-            role,
+            role: LOCAL_FORMER,
             reserved: [0; 2],
         };
         self.local_ranges.push(((former, length), range));

@@ -1,0 +1,147 @@
+//! Says the state of the path to a peer in words, and names the remedy.
+
+use crate::model::Prefix;
+use crate::plan::ping::{Observed, State};
+
+/// The names and addresses in the words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// The peer's name.
+    pub peer: String,
+    /// The peer's public address or prefix, by this host's entries.
+    pub public: Prefix,
+    /// The names of this host's own members.
+    pub own: String,
+    /// The interface whose entries have the peer.
+    pub interface: String,
+    /// The revision of this host's file, if the file has one.
+    pub revision: Option<u32>,
+}
+
+/// The state in words, and the remedy.
+#[must_use]
+pub fn advice(state: State, facts: &Facts, observed: &Observed) -> (String, Option<String>) {
+    let Facts { peer, public, own, interface, .. } = facts;
+    let (what, remedy) = match state {
+        State::Ok => return (same_members(observed), None),
+        State::Direct => {
+            return ("answers from its private address, as a direct peer may".into(), None);
+        }
+        State::MtuHole => {
+            let out = observed.sizes.map_or(0, |sizes| sizes.out);
+            (
+                format!("packets above {out} bytes vanish, and no router reports it"),
+                format!(
+                    "let ICMP \"fragmentation needed\" and \"packet too big\" through on the way, \
+                     or: ip link set {interface} mtu {out}"
+                ),
+            )
+        }
+        State::FileDiffers => {
+            let here = revision(facts.revision);
+            let stamp = observed.stamp.as_ref();
+            let there = revision(stamp.and_then(|stamp| stamp.revision));
+            (
+                format!("the members there differ: {there} there, {here} here"),
+                format!("give both hosts the same file, and on each: rewrite attach {interface}"),
+            )
+        }
+        State::UnknownThere => {
+            let source = observed.stamp.as_ref().map(|stamp| stamp.source.to_string());
+            let source = source.unwrap_or_default();
+            (
+                format!(
+                    "attached, but without an entry for {source}, from where packets of {own} \
+                         arrive"
+                ),
+                format!(
+                    "the file there has another public address for {own}: correct it there, and \
+                     rewrite attach"
+                ),
+            )
+        }
+        State::NotAttached => (
+            format!("answers from {public} without rewriting"),
+            format!(
+                "on {peer}: rewrite attach; if it is attached, {public} is another host: correct \
+                 its public address in the file"
+            ),
+        ),
+        State::DroppedHere => (
+            format!("its answers arrive at {interface}, and this host drops them"),
+            "let ICMP echo replies from the private address in: nft list ruleset, iptables -S, \
+             ip rule"
+                .into(),
+        ),
+        State::NoAnswer => no_answer(facts, observed),
+        State::NotSent => (
+            format!("this host did not send: {}", failure(observed)),
+            "a firewall or a policy rule of this host: nft list ruleset, iptables -S, ip rule, \
+             ip route get"
+                .into(),
+        ),
+    };
+    (what, Some(remedy))
+}
+
+fn no_answer(facts: &Facts, observed: &Observed) -> (String, String) {
+    let Facts { peer, public, .. } = facts;
+    if observed.error.is_some() {
+        return (
+            failure(observed),
+            format!("check the way to {public}, and that {peer} is up: ip route get {public}"),
+        );
+    }
+    let remedy = format!(
+        "check that {peer} is up, that {public} is its public address, and that firewalls pass \
+         ICMP echo both ways; on {peer}: rewrite ping"
+    );
+    match observed.arrived {
+        0 => ("nothing comes back".into(), remedy),
+        arrived => (format!("no answer, while {arrived} other packets from it arrived"), remedy),
+    }
+}
+
+/// The last error about a request, with its reporter.
+fn failure(observed: &Observed) -> String {
+    match &observed.error {
+        Some(error) => match error.reporter {
+            Some(reporter) => format!("{} from {reporter}", error.what),
+            None => error.what.clone(),
+        },
+        None => "no reason is known".into(),
+    }
+}
+
+fn same_members(observed: &Observed) -> String {
+    match observed.stamp.as_ref().and_then(|stamp| stamp.revision) {
+        Some(revision) => format!("same members, revision {revision}"),
+        None => "same members".into(),
+    }
+}
+
+fn revision(revision: Option<u32>) -> String {
+    revision.map_or_else(|| "no revision".into(), |revision| format!("revision {revision}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_fault_has_a_remedy_and_a_good_path_has_none() {
+        let facts = Facts {
+            peer: "srvb".into(),
+            public: "203.0.113.2".parse().expect("an address"),
+            own: "srva".into(),
+            interface: "eth0".into(),
+            revision: None,
+        };
+        for state in State::ALL {
+            let (what, remedy) = advice(state, &facts, &Observed::default());
+            assert!(!what.is_empty(), "{state}");
+            assert_eq!(remedy.is_none(), state.is_ok(), "{state}: {remedy:?}");
+            assert!(remedy.is_none_or(|remedy| !remedy.is_empty()), "{state}");
+        }
+    }
+}
