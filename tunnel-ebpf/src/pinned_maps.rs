@@ -182,16 +182,6 @@ fn insert_flow<F: FamilyMaps>(flow: &Flow<Octets<F>>, action: u8) {
     }
 }
 
-/// The first `N` words of a record's field, as they stand in memory.
-#[inline(always)]
-fn words_of<const N: usize>(field: &[u8]) -> [u32; N] {
-    let mut words = [0; N];
-    for (word, octets) in words.iter_mut().zip(field.as_chunks().0) {
-        *word = u32::from_ne_bytes(*octets);
-    }
-    words
-}
-
 /// The state as two words, each of which is read and written whole: the time, and the action with its tag.
 const fn words(state: FlowState) -> [u64; 2] {
     // SAFETY: both types have 16 bytes without padding, and every bit pattern is a value.
@@ -270,11 +260,15 @@ impl<F: FamilyMaps> Tables<F::Address> for PinnedMaps<F> {
     #[inline(always)]
     fn receiver(&self) -> Receiver {
         let Some(attachment) = ATTACHMENT.get(0) else { return Receiver::default() };
+        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, ..] = attachment.version;
         Receiver {
             abi_version: (attachment.abi_version as u16).to_be_bytes(),
-            revision: attachment.revision.to_be(),
-            digest: words_of(F::digest(attachment)),
-            version: words_of(&attachment.version),
+            revision: attachment.revision.to_be_bytes(),
+            digest: u64::from_ne_bytes(*F::digest(attachment)),
+            version: [
+                u64::from_ne_bytes([a, b, c, d, e, f, g, h]),
+                u64::from_ne_bytes([i, j, k, l, m, n, o, p]),
+            ],
         }
     }
 

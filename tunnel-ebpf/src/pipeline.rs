@@ -181,12 +181,18 @@ const STAMPED: u64 = 0;
 const NOT_STAMPED: u64 = 1;
 
 #[inline(never)]
-fn stamp<F: Family, P: PacketMut, T: Tables<F::Address>>(
-    mut packet: P,
+fn stamp<F: Family, P: PacketMut + Copy, T: Tables<F::Address>>(
+    packet: P,
     tables: T,
     arrived: &Arrived<F::Address>,
 ) -> u64 {
-    match ping_stamp::stamp::<F, P, T>(&mut packet, &tables, Sender::Peer, arrived) {
+    match ping_stamp::stamp::<F, P, T>(
+        packet,
+        &tables,
+        Sender::Peer,
+        &arrived.wire,
+        arrived.header_len,
+    ) {
         Ok(()) => STAMPED,
         Err(_) => NOT_STAMPED,
     }
@@ -195,13 +201,12 @@ fn stamp<F: Family, P: PacketMut, T: Tables<F::Address>>(
 /// Stamps the ping of a host that is no peer. A ping that this host forwards stays unchanged, and so does a ping whose
 /// stamp the kernel refuses.
 #[inline(never)]
-fn stamp_for_stranger<F: Family, P: PacketMut, T: Tables<F::Address>>(
-    mut packet: P,
+fn stamp_for_stranger<F: Family, P: PacketMut + Copy, T: Tables<F::Address>>(
+    packet: P,
     tables: T,
     new: &IcmpErrorRewrite<F::Address>,
 ) -> u64 {
-    let arrived = Arrived { wire: new.wire, header_len: new.header_len };
-    ping_stamp::for_stranger::<F, P, T>(&mut packet, &tables, &arrived);
+    ping_stamp::for_stranger::<F, P, T>(packet, &tables, &new.wire, new.header_len);
     Step::Done(Outcome::NotOurs).to_bits()
 }
 

@@ -93,17 +93,17 @@ pub trait Tables<A: Address> {
     fn lookup_flow(&self, flow: &Flow<A::Octets>) -> Option<FlowAction>;
 }
 
-/// This host's part of a stamp: words as they stand in memory.
+/// This host's part of a stamp. Words are as they stand in memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Receiver {
     /// [`tunnel_common::ping::Stamp::abi_version`].
     pub abi_version: [u8; 2],
     /// [`tunnel_common::ping::Stamp::revision`].
-    pub revision: u32,
+    pub revision: [u8; 4],
     /// [`tunnel_common::ping::Stamp::digest`].
-    pub digest: [u32; 2],
+    pub digest: u64,
     /// [`tunnel_common::ping::Stamp::version`].
-    pub version: [u32; 4],
+    pub version: [u64; 2],
 }
 
 /// The action for packets of a remembered flow or datagram.

@@ -5,6 +5,7 @@ use tunnel_common::outcome::Reason;
 use tunnel_common::ping::{PEER, STAMP_OFFSET, STRANGER};
 
 use crate::address::{Address, Addresses};
+use crate::counterpart::halves;
 use crate::family::Family;
 use crate::packet::PacketMut;
 use crate::parse::icmp;
@@ -37,75 +38,104 @@ impl<A: Address> Arrived<A> {
     }
 }
 
-/// Stamps a ping. Four words at a time: a whole stamp takes too much of a program's 512 bytes of stack.
+/// Stamps a ping that arrived with the addresses `wire`, after `header_len` bytes of headers.
 ///
 /// # Errors
 /// If the kernel refuses a write. The message's checksum is wrong then.
 #[inline(always)]
-pub fn stamp<F: Family, P: PacketMut, T: Tables<F::Address>>(
-    packet: &mut P,
+pub fn stamp<F: Family, P: PacketMut + Copy, T: Tables<F::Address>>(
+    packet: P,
     tables: &T,
     sender: Sender,
-    arrived: &Arrived<F::Address>,
+    wire: &Addresses<F::Address>,
+    header_len: u32,
 ) -> Result<(), Reason> {
     let [hop_limit] = packet.bytes(F::HOP_LIMIT_OFFSET).ok_or(Reason::Truncated)?;
     let mut writer =
-        Writer { offset: arrived.header_len as usize + icmp::HEADER_LEN + STAMP_OFFSET, sum: 0 };
-    let (first, version) = match sender {
+        Writer { packet, offset: header_len as usize + icmp::HEADER_LEN + STAMP_OFFSET, sum: 0 };
+    let mut receiver = Receiver::default();
+    let code = match sender {
         Sender::Peer => {
-            let Receiver { abi_version: [a0, a1], revision, digest: [d0, d1], version } =
-                tables.receiver();
-            ([u32::from_ne_bytes([PEER, hop_limit, a0, a1]), revision, d0, d1], version)
+            receiver = tables.receiver();
+            PEER
         }
-        Sender::Stranger => ([u32::from_ne_bytes([STRANGER, hop_limit, 0, 0]), 0, 0, 0], [0; 4]),
+        Sender::Stranger => STRANGER,
     };
-    writer.replace(packet, first)?;
-    writer.replace(packet, arrived.wire.source.padded())?;
-    writer.replace(packet, arrived.wire.destination.padded())?;
-    writer.replace(packet, version)?;
-    writer.balance(packet)
+    let [a0, a1] = receiver.abi_version;
+    let [r0, r1, r2, r3] = receiver.revision;
+    let first = u64::from_ne_bytes([code, hop_limit, a0, a1, r0, r1, r2, r3]);
+    writer.replace([first, receiver.digest])?;
+    writer.replace(wire.source.long_words())?;
+    writer.replace(wire.destination.long_words())?;
+    writer.replace(receiver.version)?;
+    writer.balance()
 }
 
 /// Stamps the ping of a host that is no peer, if the ping is to an underlay address of this host.
 #[inline(always)]
-pub fn for_stranger<F: Family, P: PacketMut, T: Tables<F::Address>>(
-    packet: &mut P,
+pub fn for_stranger<F: Family, P: PacketMut + Copy, T: Tables<F::Address>>(
+    packet: P,
     tables: &T,
-    arrived: &Arrived<F::Address>,
+    wire: &Addresses<F::Address>,
+    header_len: u32,
 ) {
-    if tables.is_underlay(arrived.wire.destination) {
+    if tables.is_underlay(wire.destination) {
         // Without its stamp, the ping is an ordinary one.
-        let _ = stamp::<F, P, T>(packet, tables, Sender::Stranger, arrived);
+        let _ = stamp::<F, P, T>(packet, tables, Sender::Stranger, wire, header_len);
     }
 }
 
 /// Replaces the words of a stamp in their order.
-struct Writer {
+struct Writer<P> {
+    packet: P,
     /// The offset of the next word, in bytes.
     offset: usize,
     /// The sum of the replaced words, less the sum of the new words.
     sum: u64,
 }
 
-impl Writer {
+impl<P: PacketMut + Copy> Writer<P> {
     #[inline(always)]
-    fn replace<P: PacketMut>(&mut self, packet: &mut P, new: [u32; 4]) -> Result<(), Reason> {
-        let old: [u32; 4] = packet.words_at(self.offset).ok_or(Reason::Truncated)?;
-        for (old, new) in old.iter().zip(new) {
-            self.sum += u64::from(*old) + u64::from(!new);
+    fn replace(&mut self, [first, second]: [u64; 2]) -> Result<(), Reason> {
+        match replaced(self.packet, self.offset, first, second) {
+            REFUSED => Err(Reason::WriteFailed),
+            sum => {
+                self.sum += sum;
+                self.offset += size_of::<[u64; 2]>();
+                Ok(())
+            }
         }
-        packet.store_words(self.offset, &new).map_err(|_| Reason::WriteFailed)?;
-        self.offset += size_of_val(&new);
-        Ok(())
     }
 
     /// Replaces the last word, so that the stamp's one's complement sum stays the same (RFC 1071).
     #[inline(always)]
-    fn balance<P: PacketMut>(self, packet: &mut P) -> Result<(), Reason> {
-        let [old] = packet.words_at(self.offset).ok_or(Reason::Truncated)?;
+    fn balance(mut self) -> Result<(), Reason> {
+        let [old] = self.packet.words_at(self.offset).ok_or(Reason::Truncated)?;
         let sum = self.sum + u64::from(old);
         let sum = (sum & 0xffff_ffff) + (sum >> 32);
         let word = (sum as u32).wrapping_add((sum >> 32) as u32);
-        packet.store_words(self.offset, &[word]).map_err(|_| Reason::WriteFailed)
+        self.packet.store_words(self.offset, &[word]).map_err(|_| Reason::WriteFailed)
     }
+}
+
+/// The result of [`replaced`] if the kernel refuses the write.
+const REFUSED: u64 = u64::MAX;
+
+/// Replaces four words at `offset`. Returns the sum of the replaced words and of the complements of the new words. This
+/// function has its own stack frame: a stamp's words together take too much of a program's 512 bytes of stack. The verifier
+/// adds up the frames along each chain of calls, and old verifiers round each frame up to 32 bytes (Linux 6.1,
+/// kernel/bpf/verifier.c, check_max_stack_depth).
+#[inline(never)]
+fn replaced<P: PacketMut>(mut packet: P, offset: usize, first: u64, second: u64) -> u64 {
+    let ([a, b], [c, d]) = (halves(first), halves(second));
+    let new = [a, b, c, d];
+    let Some(old) = packet.words_at::<4>(offset) else { return REFUSED };
+    if packet.store_words(offset, &new).is_err() {
+        return REFUSED;
+    }
+    let mut sum = 0;
+    for (old, new) in old.iter().zip(new) {
+        sum += u64::from(*old) + u64::from(!new);
+    }
+    sum
 }

@@ -26,12 +26,12 @@ fn srva<F: Version>() -> Host<F> {
 }
 
 fn with_record<F: Version>(host: &mut Host<F>) {
-    let word = |octets: &[u8]| u32::from_ne_bytes(octets.try_into().expect("a word"));
+    let (version, _) = VERSION.as_chunks();
     host.tables.receiver = Receiver {
         abi_version: [0x12, 0x34],
-        revision: word(&[0, 0, 1, 2]),
-        digest: [word(&DIGEST[..4]), word(&DIGEST[4..])],
-        version: std::array::from_fn(|i| word(&VERSION[i * 4..][..4])),
+        revision: [0, 0, 1, 2],
+        digest: u64::from_ne_bytes(DIGEST),
+        version: [u64::from_ne_bytes(version[0]), u64::from_ne_bytes(version[1])],
     };
 }
 
