@@ -58,6 +58,9 @@ pub trait Family {
     /// The header's source and destination. The header's other fields may be invalid.
     fn addresses(header: &Self::Header) -> Addresses<Self::Address>;
 
+    /// A copy of the packet's source and destination. Rare packets use it: a copy of the whole header takes more stack.
+    fn copy_addresses<P: Packet>(packet: &P) -> Option<Addresses<Self::Address>>;
+
     /// The headers of `packet`.
     ///
     /// # Errors

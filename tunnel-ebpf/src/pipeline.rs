@@ -7,8 +7,8 @@ use core::cell::RefCell;
 
 use tunnel_common::outcome::{Direction, Outcome, Reason};
 
+use crate::address::Addresses;
 use crate::decide::error_rewrite::IcmpErrorRewrite;
-use crate::decide::ping_stamp::{Arrived, Sender};
 use crate::decide::{Step, egress, icmp_error, icmp_query, ingress, ping_stamp};
 use crate::family::Family;
 use crate::packet::{Packet, PacketMut};
@@ -136,7 +136,6 @@ fn outcome(step: Step) -> Outcome {
         Step::IcmpError
         | Step::IcmpQuery
         | Step::Shown { .. }
-        | Step::Ping { .. }
         | Step::PingOfStranger
         | Step::Unknown => Outcome::NotOurs,
     }
@@ -157,10 +156,13 @@ fn query_in_steps<F: Family, P: PacketMut + Copy, T: Tables<F::Address> + Copy>(
     packet: P,
     tables: T,
 ) -> u64 {
-    let mut arrived = Arrived::none();
-    match Step::from_bits(query::<F, P, T>(packet, tables, &mut arrived)) {
+    // The addresses before the rewrite, for the stamp of a ping.
+    let Some(wire) = F::copy_addresses(&packet) else {
+        return Step::Done(Outcome::NotOurs).to_bits();
+    };
+    match Step::from_bits(query::<F, P, T>(packet, tables)) {
         Step::Shown { peer_sends } => shown::<F, P, T>(packet, tables, peer_sends),
-        Step::Ping { slot } => match stamp::<F, P, T>(packet, tables, &arrived) {
+        Step::Done(Outcome::Rewritten { slot }) => match stamp::<F, P, T>(packet, tables, &wire) {
             NOT_STAMPED => Step::Done(Outcome::NotRewritten(Reason::WriteFailed)).to_bits(),
             _ => Step::Done(Outcome::Rewritten { slot }).to_bits(),
         },
@@ -169,12 +171,8 @@ fn query_in_steps<F: Family, P: PacketMut + Copy, T: Tables<F::Address> + Copy>(
 }
 
 #[inline(never)]
-fn query<F: Family, P: PacketMut, T: Tables<F::Address>>(
-    mut packet: P,
-    tables: T,
-    arrived: &mut Arrived<F::Address>,
-) -> u64 {
-    icmp_query::ingress::<F, P, T>(&mut packet, &tables, arrived).to_bits()
+fn query<F: Family, P: PacketMut, T: Tables<F::Address>>(mut packet: P, tables: T) -> u64 {
+    icmp_query::ingress::<F, P, T>(&mut packet, &tables).to_bits()
 }
 
 const STAMPED: u64 = 0;
@@ -184,15 +182,9 @@ const NOT_STAMPED: u64 = 1;
 fn stamp<F: Family, P: PacketMut + Copy, T: Tables<F::Address>>(
     packet: P,
     tables: T,
-    arrived: &Arrived<F::Address>,
+    wire: &Addresses<F::Address>,
 ) -> u64 {
-    match ping_stamp::stamp::<F, P, T>(
-        packet,
-        &tables,
-        Sender::Peer,
-        &arrived.wire,
-        arrived.header_len,
-    ) {
+    match ping_stamp::for_peer::<F, P, T>(packet, &tables, wire) {
         Ok(()) => STAMPED,
         Err(_) => NOT_STAMPED,
     }
@@ -228,11 +220,7 @@ fn error_in_steps<D: Path, F: Family, P: PacketMut + Copy, T: Tables<F::Address>
     let step = error::<D, F, P, T>(packet, tables, &mut new);
     match Step::from_bits(step) {
         Step::PingOfStranger => stamp_for_stranger::<F, P, T>(packet, tables, &new),
-        Step::Done(_)
-        | Step::Unknown
-        | Step::IcmpQuery
-        | Step::Shown { .. }
-        | Step::Ping { .. } => step,
+        Step::Done(_) | Step::Unknown | Step::IcmpQuery | Step::Shown { .. } => step,
         Step::IcmpError if new.has_quote => {
             let outcome = outcome(Step::from_bits(with_quote::<F, P>(packet, &new)));
             let (packet, tables) = (&packet, &tables);

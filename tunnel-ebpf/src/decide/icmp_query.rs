@@ -7,7 +7,6 @@ use tunnel_common::move_notice::{self, Mark};
 use tunnel_common::outcome::{Outcome, Reason};
 use tunnel_common::peers::{ROLE_FORMER, ROLE_PRIVATE, ROLE_PUBLIC};
 
-use super::ping_stamp::Arrived;
 use super::{Step, icmp_message, ingress, local_address};
 use crate::address::Address as _;
 use crate::family::Family;
@@ -17,21 +16,16 @@ use crate::parse::ip::Ip;
 use crate::peer_entry::PeerEntry;
 use crate::tables::Tables;
 
-/// Continues with an ICMP message from a peer. For [`Step::Ping`], fills in `arrived`.
+/// Continues with an ICMP message from a peer.
 #[inline(always)]
-pub fn ingress<F: Family, P: PacketMut, T: Tables<F::Address>>(
-    packet: &mut P,
-    tables: &T,
-    arrived: &mut Arrived<F::Address>,
-) -> Step {
-    decide::<F, P, T>(packet, tables, arrived).into()
+pub fn ingress<F: Family, P: PacketMut, T: Tables<F::Address>>(packet: &mut P, tables: &T) -> Step {
+    decide::<F, P, T>(packet, tables).into()
 }
 
 #[inline(always)]
 fn decide<F: Family, P: PacketMut, T: Tables<F::Address>>(
     packet: &mut P,
     tables: &T,
-    arrived: &mut Arrived<F::Address>,
 ) -> Result<Step, Reason> {
     let own = F::header_ref(packet).ok_or(Reason::Truncated)?;
     let ip = F::parse(packet, &F::header::<P>(&own))?;
@@ -54,23 +48,7 @@ fn decide<F: Family, P: PacketMut, T: Tables<F::Address>>(
     if conditions.any() {
         conditions = tables.conditions(ip.addresses.source);
     }
-    let is_ping = is_ping::<F, P>(packet, &ip);
-    if is_ping {
-        *arrived = Arrived { wire: ip.addresses, header_len: ip.header_len as u32 };
-    }
-    let step =
-        ingress::from_peer::<F, P, T>(packet, tables, &own, &ip, peer, own_private, conditions)?;
-    Ok(match step {
-        Step::Done(Outcome::Rewritten { slot }) if is_ping => Step::Ping { slot },
-        step => step,
-    })
-}
-
-/// True if the message in `ip` is a ping of `rewrite ping`.
-#[inline(always)]
-pub(super) fn is_ping<F: Family, P: Packet>(packet: &P, ip: &Ip<F::Address>) -> bool {
-    icmp_message::<F, P>(packet, ip) == Some(Message::EchoRequest)
-        && icmp::is_ping(packet, ip.header_len, ip)
+    ingress::from_peer::<F, P, T>(packet, tables, &own, &ip, peer, own_private, conditions)
 }
 
 /// A received notice.

@@ -4,38 +4,40 @@
 use tunnel_common::outcome::Reason;
 use tunnel_common::ping::{PEER, STAMP_OFFSET, STRANGER};
 
-use crate::address::{Address, Addresses};
+use super::icmp_message;
+use crate::address::{Address as _, Addresses};
 use crate::counterpart::halves;
 use crate::family::Family;
 use crate::packet::PacketMut;
-use crate::parse::icmp;
+use crate::parse::icmp::{self, Message};
 use crate::tables::{Receiver, Tables};
 
 /// The sender of a ping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sender {
+enum Sender {
     /// A peer. The stamp tells the peer this host's version, revision and digest.
     Peer,
     /// A host without an entry here. The stamp tells the host its own address, as the request arrived.
     Stranger,
 }
 
-/// The place of a ping's headers, and the addresses with which the ping arrived.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Arrived<A> {
-    /// Source and destination.
-    pub wire: Addresses<A>,
-    /// Bytes before the ICMP message.
-    pub header_len: u32,
-}
-
-impl<A: Address> Arrived<A> {
-    /// A place to fill in.
-    #[must_use]
-    #[inline(always)]
-    pub const fn none() -> Self {
-        Self { wire: Addresses { source: A::NONE, destination: A::NONE }, header_len: 0 }
+/// Stamps the packet of a peer if it is a ping. The packet arrived with the addresses `wire`, and has its new ones.
+///
+/// # Errors
+/// If the kernel refuses a write. The message's checksum is wrong then.
+#[inline(always)]
+pub fn for_peer<F: Family, P: PacketMut + Copy, T: Tables<F::Address>>(
+    packet: P,
+    tables: &T,
+    wire: &Addresses<F::Address>,
+) -> Result<(), Reason> {
+    let own = F::header_ref(&packet).ok_or(Reason::Truncated)?;
+    let ip = F::parse(&packet, &F::header::<P>(&own))?;
+    let message = icmp_message::<F, P>(&packet, &ip);
+    if message != Some(Message::EchoRequest) || !icmp::is_ping(&packet, ip.header_len, &ip) {
+        return Ok(());
     }
+    stamp::<F, P, T>(packet, tables, Sender::Peer, wire, ip.header_len as u32)
 }
 
 /// Stamps a ping that arrived with the addresses `wire`, after `header_len` bytes of headers.
@@ -43,7 +45,7 @@ impl<A: Address> Arrived<A> {
 /// # Errors
 /// If the kernel refuses a write. The message's checksum is wrong then.
 #[inline(always)]
-pub fn stamp<F: Family, P: PacketMut + Copy, T: Tables<F::Address>>(
+fn stamp<F: Family, P: PacketMut + Copy, T: Tables<F::Address>>(
     packet: P,
     tables: &T,
     sender: Sender,

@@ -17,12 +17,6 @@ pub enum Step {
         /// True if the notice also shows that the peer sends its packets between these two addresses.
         peer_sends: bool,
     },
-    /// The packet is a ping of `rewrite ping` from a peer, which this step has rewritten and counted:
-    /// [`super::ping_stamp`] continues.
-    Ping {
-        /// The peer's slot.
-        slot: u32,
-    },
     /// The packet may be a ping of `rewrite ping` from a host that is no peer: [`super::ping_stamp`] continues.
     PingOfStranger,
     /// No peer has the packet's destination (egress) or source (ingress): [`super::egress::unknown`] or
@@ -37,8 +31,7 @@ const ICMP_ERROR: u64 = 3;
 const UNKNOWN: u64 = 4;
 const ICMP_QUERY: u64 = 5;
 const SHOWN: u64 = 6;
-const PING: u64 = 7;
-const PING_OF_STRANGER: u64 = 8;
+const PING_OF_STRANGER: u64 = 7;
 
 impl Step {
     /// The step as a number whose bits are all defined. The verifier accepts no other result of a function, and an
@@ -54,7 +47,6 @@ impl Step {
             Self::Unknown => UNKNOWN << 32,
             Self::IcmpQuery => ICMP_QUERY << 32,
             Self::Shown { peer_sends } => SHOWN << 32 | peer_sends as u64,
-            Self::Ping { slot } => PING << 32 | slot as u64,
             Self::PingOfStranger => PING_OF_STRANGER << 32,
         }
     }
@@ -73,7 +65,6 @@ impl Step {
             UNKNOWN => Self::Unknown,
             ICMP_QUERY => Self::IcmpQuery,
             SHOWN => Self::Shown { peer_sends: bits as u32 == 1 },
-            PING => Self::Ping { slot: bits as u32 },
             PING_OF_STRANGER => Self::PingOfStranger,
             _ => Self::Done(Outcome::NotOurs),
         }
@@ -98,7 +89,6 @@ mod tests {
     fn a_step_is_the_same_after_it_was_a_number() {
         let mut steps = vec![Step::IcmpError, Step::IcmpQuery, Step::PingOfStranger, Step::Unknown];
         steps.extend([false, true].map(|peer_sends| Step::Shown { peer_sends }));
-        steps.extend([0, 1, u32::MAX].map(|slot| Step::Ping { slot }));
         steps.push(Step::Done(Outcome::NotOurs));
         steps.extend([0, 1, u32::MAX].map(|slot| Step::Done(Outcome::Rewritten { slot })));
         steps.extend(Reason::ALL.iter().map(|r| Step::Done(Outcome::NotRewritten(*r))));

@@ -87,6 +87,12 @@ impl Family for V4 {
     }
 
     #[inline(always)]
+    fn copy_addresses<P: Packet>(packet: &P) -> Option<Addresses<Address>> {
+        let [source, destination] = packet.words_at(SOURCE_WORD * size_of::<u32>())?;
+        Some(Addresses { source: Words([source]), destination: Words([destination]) })
+    }
+
+    #[inline(always)]
     fn parse<P: Packet>(packet: &P, header: &Header) -> Result<Ip<Address>, Reason> {
         parse(header, packet.extent(), || packet.is_segmented())
     }

@@ -88,6 +88,12 @@ impl Family for V6 {
     }
 
     #[inline(always)]
+    fn copy_addresses<P: Packet>(packet: &P) -> Option<Addresses<Address>> {
+        let [a, b, c, d, e, f, g, h] = packet.words_at(SOURCE_WORD * size_of::<u32>())?;
+        Some(Addresses { source: Words([a, b, c, d]), destination: Words([e, f, g, h]) })
+    }
+
+    #[inline(always)]
     fn parse<P: Packet>(packet: &P, header: &Header) -> Result<Ip<Address>, Reason> {
         if !is_version_6(header) {
             return Err(Reason::Malformed);
