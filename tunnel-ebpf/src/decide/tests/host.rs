@@ -167,12 +167,8 @@ impl<F: Version> Host<F> {
     }
 }
 
-/// True if the packet holds an ICMP message of its own family.
+/// True if, by its header, the packet may hold an ICMP message of its own family.
 fn is_icmp<F: Version>(bytes: &[u8]) -> bool {
     let packet = Slice::new(bytes);
-    let ip = F::header_ref(&packet).and_then(|own| {
-        let header = F::header::<Slice>(&own);
-        F::parse(&packet, &header).ok()
-    });
-    ip.is_some_and(|ip| ip.protocol == F::ICMP)
+    F::header_ref(&packet).is_some_and(|own| F::may_hold_icmp::<Slice>(&own))
 }
