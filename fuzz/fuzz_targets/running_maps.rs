@@ -10,8 +10,9 @@ use tunnel_common::bypass::CLUSTER;
 use tunnel_common::local_members::LocalMember;
 use tunnel_common::members::NAME_LEN;
 use tunnel_common::peers::{Peer, ROLE_FORMER, ROLE_PRIVATE, ROLE_PUBLIC};
-use tunnel_user::dataplane::record::{decode_local, encode_local, padded, text};
+use tunnel_user::dataplane::record::{decode_local, encode_local, padded};
 use tunnel_user::model::MemberName;
+use tunnel_user::model::text::unpadded;
 use tunnel_user::plan::bypass::{self, BypassTable};
 use tunnel_user::plan::handover::Handover;
 use tunnel_user::plan::identity::{Identity, OwnMember};
@@ -52,11 +53,11 @@ fuzz_target!(|pinned: Pinned| {
 
 /// Decodes the name in a field of a map. The error for an invalid name must explain the problem.
 fn name(field: &[u8; NAME_LEN]) -> Option<MemberName> {
-    match text(field).parse::<MemberName>() {
+    match unpadded(field).parse::<MemberName>() {
         Ok(name) => {
             let behind = &field[name.as_str().len()..];
             assert!(field.starts_with(name.as_str().as_bytes()) && behind[0] == 0);
-            assert_eq!(text(&padded::<NAME_LEN>(name.as_str())), name.as_str());
+            assert_eq!(unpadded(&padded::<NAME_LEN>(name.as_str())), name.as_str());
             Some(name)
         }
         Err(problem) => {

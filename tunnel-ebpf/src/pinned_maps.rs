@@ -155,7 +155,7 @@ fn is_underlay<F: FamilyMaps>(address: &Octets<F>) -> u64 {
     }
     // SAFETY: the kernel frees no entry of a preallocated map while the map is there. The loader may replace the entry
     // meanwhile; every bit pattern is a value.
-    let own = unsafe { LOCAL_MEMBERS.get(&0) };
+    let own = unsafe { LOCAL_MEMBERS.get(0) };
     u64::from(own.is_some_and(|own| F::underlay(own) == F::Address::from_octets(*address)))
 }
 

@@ -19,6 +19,9 @@ use crate::plan::ping::{
 const INTERVAL: Duration = Duration::from_millis(100);
 /// The time that the last small request has for its answer.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// The same for a peer that has not answered yet: a router reports an unreachable host when three requests for its link
+/// address have had no answer, one a second (Linux, net/core/neighbour.c, mcast_solicit and retrans_time_ms).
+const PATIENCE_WITH_SILENT: Duration = Duration::from_millis(3_500);
 /// The least time that a large request has for its answer; a slow peer has four times its usual time.
 const LARGE_PATIENCE: Duration = Duration::from_millis(150);
 /// The longest wait between two looks at the sockets' error queues.
@@ -154,7 +157,12 @@ impl Exchange {
     fn act(&mut self, socket: &PingSocket, count: u32, nonce: Nonce, now: Instant) {
         if now >= self.next && self.observed.sent < count {
             self.observed.sent += 1;
-            self.next = now + if self.observed.sent < count { INTERVAL } else { PATIENCE };
+            self.next = now
+                + match self.observed {
+                    Observed { sent, .. } if sent < count => INTERVAL,
+                    Observed { ref times, .. } if times.is_empty() => PATIENCE_WITH_SILENT,
+                    Observed { .. } => PATIENCE,
+                };
             if let Err(error) = self.send(socket, self.smallest(), nonce, now) {
                 self.observed.error = Some(local_failure(&error));
             }
