@@ -1,4 +1,4 @@
-//! Joins two namespaces by tun devices, which have no link header, through a relay in this process.
+//! Joins two namespaces by tun devices, through a relay in this process. The packets have no link header.
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
@@ -52,8 +52,8 @@ impl TunLink {
         Ok(Self { stop, relayed, threads })
     }
 
-    /// Ends the relay and returns the relayed packets. Each packet follows an artificial Ethernet header, so that the
-    /// tests can read the packets like other captures.
+    /// Ends the relay and returns the relayed packets. Each packet has an artificial Ethernet header in front, so that
+    /// the tests can read the packets like other captures.
     ///
     /// # Errors
     /// When the relay failed.

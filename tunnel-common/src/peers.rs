@@ -67,9 +67,9 @@ pub struct Peer<A> {
     /// address. Packets to the peer then leave from the previous underlay address. The ingress program clears this
     /// field in both entries when a packet from the peer arrives at the current underlay address.
     pub use_former_source: u8,
-    /// In an entry under a public address: 1 until the peer has shown that it sends between this pair of addresses,
-    /// `public` and `local_underlay`. The ingress program then clears this field. Packets to the peer go between the
-    /// pair as soon as the peer has shown that it holds both addresses. In all other entries: 0.
+    /// In an entry under a public address: 1 until an announcement or an answer shows that the peer sends between
+    /// `public` and `local_underlay`; the ingress program then clears this field. Packets to the peer may use this pair
+    /// earlier: from the first move notice that shows that the peer's file has both addresses. In all other entries: 0.
     pub awaited: u8,
     /// 1 if packets that arrive with the peer's private address as their source pass.
     pub direct: u8,
@@ -109,8 +109,7 @@ pub const fn tie(private: [u8; 16], public: [u8; 16]) -> [u8; 16] {
     tied
 }
 
-/// A hash of an address, given as two words in memory's order. Addresses with the same first word never share a
-/// hash.
+/// A hash of an address, passed as two words in memory order. Addresses with the same first word never share a hash.
 #[must_use]
 #[inline(always)]
 pub const fn mark(private: [u64; 2]) -> u64 {
@@ -126,7 +125,8 @@ const fn words(address: [u8; 16]) -> [u64; 2] {
 
 crate::plain_old_data!(PeerKey<[u8; 4]>, PeerKey<[u8; 16]>, Peer<[u8; 4]>, Peer<[u8; 16]>);
 
-// The programs read these words whole.
+// The programs read these words whole: `private` and `public` of an IPv4 entry together, each word of `tie`, and the
+// four fields from `direct` on. The other asserts fix alignments and sizes.
 const _: () = assert!(offset_of!(Peer<[u8; 4]>, private) == 0);
 const _: () = assert!(offset_of!(Peer<[u8; 4]>, public) == 4);
 const _: () = assert!(offset_of!(Peer<[u8; 16]>, tie).is_multiple_of(8));

@@ -59,7 +59,7 @@ impl<O> SharedPeer<O> {
     /// The words lie within the entry, at a multiple of 8 bytes in memory.
     #[inline(always)]
     pub(crate) unsafe fn pair(&self, offset: usize) -> u64 {
-        // SAFETY: the caller guarantees that the words lie within the entry, and their alignment.
+        // SAFETY: the caller guarantees the words' bounds and alignment.
         unsafe { self.0.get().byte_add(offset).cast::<u64>().read_volatile() }
     }
 
@@ -103,9 +103,9 @@ impl<O> SharedPeer<O> {
     }
 }
 
-/// In place of a role: no peer has the address.
+/// A sentinel in `PeerEntry::role`: no peer has the address.
 const ABSENT: u8 = 0;
-/// In place of a role: the lookup found an entry that the kernel had given to another key.
+/// A sentinel in `PeerEntry::role`: the lookup found an entry that the kernel had given to another key.
 const CONTENDED: u8 = u8::MAX;
 
 /// The result of a lookup by address: an entry, or none.
@@ -169,9 +169,10 @@ impl<'a, A: Address> PeerLookup<'a, A> {
     }
 }
 
-/// An entry that was found under one of the peer's addresses.
+/// An entry under one of a peer's addresses. Inside a [`PeerLookup`], it may also stand for a failed lookup: `role` is
+/// then a sentinel.
 pub struct PeerEntry<'a, A: Address> {
-    /// Null if the lookup found no entry.
+    /// Null if `role` is a sentinel.
     place: *const SharedPeer<A::Octets>,
     role: u8,
     counterpart: A,
@@ -291,7 +292,7 @@ impl<'a, A: Address> PeerEntry<'a, A> {
         load!(self.shared(), awaited) == 1
     }
 
-    /// True if the entry, from a hash map, still belongs to `address`, under which it was found.
+    /// True if the hash entry still belongs to `address`, the key of the lookup.
     ///
     /// # Safety
     /// The entry lies at a multiple of 8 bytes.
@@ -303,9 +304,9 @@ impl<'a, A: Address> PeerEntry<'a, A> {
         is_its
     }
 
-    /// A new entry for the peer's private address. With the new entry, packets to the peer go between this entry's pair
-    /// of addresses. `address` is this entry's key: a public address, and not a prefix. The result is valid if this
-    /// entry still belongs to `address` afterwards.
+    /// A new entry for the peer's private address. With the new entry, packets to the peer go between `address` and
+    /// this entry's `local_underlay`. `address` is this entry's key: a public address, and not a prefix. The result is
+    /// valid if this entry still belongs to `address` afterwards.
     #[must_use]
     #[inline(always)]
     pub fn agreed(&self, address: A) -> Peer<A::Octets> {

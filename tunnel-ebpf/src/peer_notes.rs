@@ -25,13 +25,14 @@ pub fn set_public_flows<F: FamilyMaps>(address: &Octets<F>) {
 #[inline(never)]
 pub fn set_use_former_source<F: FamilyMaps>(address: &Octets<F>, uses_former: bool) {
     if let Some(peer) = PinnedMaps::<F>::noted(F::Address::from_octets(*address)) {
-        // The next packet corrects the result of a race.
+        // Programs on other processors may write the other value at the same time, and the loader may replace the
+        // entry: a later packet that finds a wrong value sets the field again.
         peer.set_use_former_source(uses_former);
     }
 }
 
-/// [`tunnel_ebpf::tables::Tables::note_shown`]. If the loader replaces the entry meanwhile, the loader's next check
-/// finds the peer still awaited.
+/// Implements [`tunnel_ebpf::tables::Tables::note_shown`]. If the loader replaces the entry meanwhile, the loader's
+/// next check finds the peer still awaited.
 #[inline(never)]
 pub fn note_shown<F: FamilyMaps>(public: &Octets<F>, peer_sends: bool) -> bool {
     let address = F::Address::from_octets(*public);
@@ -64,7 +65,8 @@ pub fn note_shown<F: FamilyMaps>(public: &Octets<F>, peer_sends: bool) -> bool {
 #[inline(never)]
 pub fn set_replies_native<F: FamilyMaps>(address: &Octets<F>, is_native: bool) {
     if let Some(peer) = PinnedMaps::<F>::noted(F::Address::from_octets(*address)) {
-        // The next packet corrects the result of a race.
+        // Programs on other processors may write the other value at the same time, and the loader may replace the
+        // entry: a later packet that finds a wrong value sets the field again.
         peer.set_replies_native(is_native);
     }
 }

@@ -32,13 +32,15 @@ const EXIT_UNHEALTHY: u8 = 1;
 /// The exit code of `check` after it found an obstacle that would make `attach` fail.
 const EXIT_WOULD_FAIL: u8 = 4;
 
+// netlink_proto warns of the rest of an answer that a command no longer needs.
+
 /// The log filter without --verbose.
-const QUIET: &str = "warn,tunnel_user::ops::upgrade=info";
+const QUIET: &str = "warn,netlink_proto=error,tunnel_user::ops::upgrade=info";
 /// The log filter of a daemon: also logs the daemon's steps and their reasons.
-const DAEMON: &str = "warn,tunnel_user=info";
+const DAEMON: &str = "warn,netlink_proto=error,tunnel_user=info";
 /// The log filter with --verbose: debug messages of this program and of the programs in the kernel, but not of
 /// libraries.
-const VERBOSE: &str = "warn,tunnel_user=debug,rewrite=debug";
+const VERBOSE: &str = "warn,netlink_proto=error,tunnel_user=debug,rewrite=debug";
 
 fn main() -> ExitCode {
     let cli = Cli::parse();

@@ -1,4 +1,4 @@
-//! Measures the time that the kernel and its system calls take to fill the maps.
+//! Measures the time to fill the maps.
 
 use std::time::Instant;
 
@@ -17,7 +17,7 @@ use crate::processor::Processor;
 use crate::report::{Better, Row, Spread, Table};
 use crate::suite::Setting;
 
-/// The methods to fill a map, with their names in the table.
+/// The methods of filling a map, with their names in the table.
 const METHODS: [(BatchSupport, &str); 2] =
     [(BatchSupport::Batches, "by batches"), (BatchSupport::OneByOne, "one by one")];
 

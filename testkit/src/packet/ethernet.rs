@@ -1,5 +1,4 @@
-//! Builds the header of Ethernet II, with VLAN tags
-//! ([IEEE 802.1Q](https://standards.ieee.org/ieee/802.1Q/10323/)).
+//! Builds Ethernet II headers, with VLAN tags ([IEEE 802.1Q](https://standards.ieee.org/ieee/802.1Q/10323/)).
 
 /// EtherType of IPv4.
 pub const ETHERTYPE_IPV4: u16 = 0x0800;
@@ -32,9 +31,9 @@ pub struct Ethernet {
 /// A VLAN tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tag {
-    /// The EtherType that identifies the tag.
+    /// The TPID: the EtherType that identifies the tag.
     pub ethertype: u16,
-    /// Priority, drop eligibility and VLAN ID.
+    /// The TCI: priority, drop eligibility and VLAN ID.
     pub control: u16,
 }
 
@@ -53,7 +52,7 @@ impl Tag {
 }
 
 impl Default for Ethernet {
-    /// A header from one host to another, without a tag.
+    /// A header without tags, between two fixed test addresses.
     fn default() -> Self {
         Self {
             destination: [0x02, 0x00, 0x00, 0x00, 0x00, 0x0b],

@@ -8,7 +8,7 @@ use super::{dccp, icmp, icmpv6, sctp, tcp, udp, udplite};
 /// The IP protocol number of an encapsulating security payload
 /// ([RFC 4303](https://www.rfc-editor.org/rfc/rfc4303)).
 pub const ESP: u8 = 50;
-/// The next header number of a packet without a payload
+/// The Next Header value of a packet without a payload
 /// ([RFC 8200, section 4.7](https://www.rfc-editor.org/rfc/rfc8200#section-4.7)).
 pub const NO_NEXT_HEADER: u8 = 59;
 

@@ -104,8 +104,9 @@ fn with_a_direct_peer_arp_is_answered_for_the_private_address() -> Result<()> {
     Ok(())
 }
 
-/// Reproduces a killed attach or detach. The record names both sysctls, but one of them or both have their former
-/// value: attach records each sysctl before it changes the sysctl.
+/// Reproduces a killed attach or detach. The record names both sysctls, but one sysctl or both have their former value:
+/// attach records both sysctls before it sets the first one, and detach restores the sysctls one by one before it
+/// removes the record.
 #[test]
 fn what_a_killed_attach_has_set_and_not_set_is_put_back() -> Result<()> {
     let scenario = Scenario::new()?;

@@ -1,4 +1,4 @@
-//! Lists our programs on eth0 at every hook, independently of the code under test, and runs surplus programs.
+//! Lists our programs on eth0 at every hook, independently of the code under test, and attaches a second program.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -19,7 +19,8 @@ pub const LINKS: [&str; 2] = ["egress_link", "ingress_link"];
 const OURS: &str = "rewrite_";
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Our programs on eth0, egress and ingress, as `NAME by HOOK`.
+/// Our tc programs on eth0, egress and ingress, as `NAME by HOOK`. The ingress list also has any XDP program, ours or
+/// not, as `ID by XDP`.
 pub fn programs(host: &Namespace) -> Result<[Vec<String>; 2]> {
     let mut egress = filters(host, "egress")?;
     egress.extend(host.enter(|| by_tcx(TcAttachType::Egress))??);
@@ -42,7 +43,7 @@ fn by_tcx(attach_type: TcAttachType) -> Result<Vec<String>> {
 
 fn filters(host: &Namespace, hook: &str) -> Result<Vec<String>> {
     let shown = host.run(&["tc", "-json", "filter", "show", "dev", PUBLIC_INTERFACE, hook]);
-    // A host without a clsact qdisc has no filters.
+    // An interface without a clsact qdisc has no filters. Any other failure of `tc` counts as this case.
     let Ok(shown) = shown else { return Ok(Vec::new()) };
     let filters: Value = serde_json::from_str(&shown)?;
     let names = filters.as_array().into_iter().flatten().filter_map(|filter| {
@@ -66,7 +67,7 @@ pub fn wait_for_one_each(host: &Namespace, when: &str) -> Result<()> {
     })
 }
 
-/// Opens a descriptor of a pinned link. The link exists as long as the descriptor is open.
+/// Opens a descriptor of a pinned link. The link exists at least as long as the descriptor is open.
 pub fn hold(pin: &Path) -> Result<FdLink> {
     let link = PinnedLink::from_pin(pin).with_context(|| format!("open {}", pin.display()))?;
     Ok(link.into())

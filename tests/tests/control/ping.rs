@@ -7,6 +7,7 @@ use testkit::lab::{FAMILIES, LabOptions, PUBLIC_INTERFACE};
 use testkit::netns::Namespace;
 
 use crate::scenario::{CLSACT, Ended, NOTHING_MORE, Scenario, XDP};
+use crate::two_networks;
 
 /// A lab with addresses of both families, attached on both hosts.
 fn attached() -> Result<Scenario> {
@@ -132,7 +133,12 @@ fn a_wrong_address_of_this_host_in_the_peers_file_is_found() -> Result<()> {
     scenario.file("wrong.toml", text)?;
     scenario.attach(&scenario.lab.a, NOTHING_MORE)?;
     scenario.attach_by(&scenario.lab.b, "wrong.toml", NOTHING_MORE)?;
-    found(&scenario, "unknown-there", "without an entry for", "another public address for srva")
+    found(
+        &scenario,
+        "unknown-there",
+        "without an entry for",
+        "file there has another public address",
+    )
 }
 
 #[test]
@@ -251,4 +257,46 @@ fn peers_are_chosen_by_name_and_by_address_and_others_are_refused() -> Result<()
     scenario.try_run(a, &["ping", "--network", "ib"])?.require(4, &words)?;
     scenario.detach(a)?;
     scenario.try_run(a, &["ping"])?.require(4, &["no interface is attached", "rewrite attach"])
+}
+
+/// A lab with two networks, attached on both hosts and by both interfaces. The traffic uses the network `ib`.
+fn on_two_networks() -> Result<Scenario> {
+    let scenario = two_networks::prepared()?;
+    scenario.attach_both(NOTHING_MORE)?;
+    for host in [&scenario.lab.a, &scenario.lab.b] {
+        two_networks::attach_second(&scenario, host)?;
+        scenario.rewrite.run(host, &["peer", "set", "--all", "--network", "ib"])?;
+    }
+    Ok(scenario)
+}
+
+#[test]
+fn the_network_of_the_traffic_is_pinged_and_each_one_by_its_name() -> Result<()> {
+    let scenario = on_two_networks()?;
+    healthy(&scenario)?;
+    for (network, interface, source) in
+        [("ib", two_networks::SECOND, "172.16.0.1"), ("internet", PUBLIC_INTERFACE, "198.51.100.2")]
+    {
+        let words = ["ping", "10.0.0.2", "--network", network, "--json"];
+        let report = scenario.json(&scenario.lab.a, &words)?;
+        let entry = &report["peers"][0];
+        ensure!(entry["state"] == "ok" && entry["interface"] == interface, "{report:#}");
+        ensure!(entry["stamp"]["source"] == source, "{report:#}");
+    }
+    let report = scenario.json(&scenario.lab.a, &["ping", "10.0.0.2", "--json"])?;
+    ensure!(report["peers"][0]["interface"] == two_networks::SECOND, "{report:#}");
+    Ok(())
+}
+
+#[test]
+fn a_network_whose_link_at_the_peer_is_down_is_found() -> Result<()> {
+    let scenario = on_two_networks()?;
+    let (a, b) = (&scenario.lab.a, &scenario.lab.b);
+    b.run(&["ip", "link", "set", two_networks::SECOND, "down"])?;
+    let ended = scenario.try_run(a, &["ping", "10.0.0.2"])?;
+    ended.require(1, &[])?;
+    ensure!(ended.stdout.contains("NO ANSWER") || ended.stdout.contains("NOT SENT"), "{ended:?}");
+    scenario.rewrite.run(b, &["peer", "set", "--all", "--network", "internet"])?;
+    scenario.rewrite.run(a, &["peer", "set", "--all", "--network", "internet"])?;
+    scenario.try_run(a, &["ping", "10.0.0.2"])?.require(0, &[])
 }

@@ -1,4 +1,4 @@
-//! `rewrite run` starts on a booting host without pins, addresses and routes, and waits for the network.
+//! `rewrite run` starts on a booting host without pins, addresses or routes, and waits for the network.
 
 use std::net::UdpSocket;
 use std::process::Command;
@@ -80,7 +80,7 @@ fn the_watchdog_is_fed_while_the_kernel_verifies_the_programs() -> Result<()> {
     }
     let scenario = Scenario::new()?;
     let host = &scenario.lab.a;
-    // strace delays each bpf(2) call by 50 ms, like a large program on a slow host. With -D, the daemon stays our
+    // strace delays each bpf(2) call by 50 ms, to imitate a large program on a slow host. With -D, the daemon stays our
     // child.
     let slow = "-D -f -o /dev/null -e trace=bpf -e inject=bpf:delay_enter=50000";
     let mut command = Command::new("strace");

@@ -86,7 +86,8 @@ fn wholes(lab: &Lab) -> Vec<Wrong> {
     ]
 }
 
-/// All state of `host` that determines the handling of packets.
+/// Most of the state of `host` that determines the handling of packets. Omits, among other state, the sysctls, the IPv6
+/// peers, the flows and the bypass rules.
 fn running(scenario: &Scenario, host: &Namespace) -> Result<Vec<String>> {
     let mut state = Vec::new();
     for pin in ["peers_v4", "attachment", "members"] {

@@ -17,7 +17,7 @@ use crate::cluster::Cluster;
 use crate::conversation::{PORT, checksums_were_right};
 
 const PATIENCE: Duration = Duration::from_secs(5);
-/// ICMP errors, without neighbour discovery.
+/// For IPv4, all ICMP messages, echoes included. For IPv6, only the errors: no echoes, and no neighbour discovery.
 const ERRORS: &str = "icmp or (icmp6 and ip6[40] < 128)";
 
 fn connected(cluster: &Cluster, family: &Addresses) -> Result<UdpSocket> {

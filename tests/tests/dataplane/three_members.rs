@@ -1,4 +1,4 @@
-//! Tests a third member, C, on a third side of the router.
+//! Tests a third member, C, on a third interface of the router.
 
 use std::net::SocketAddr;
 use std::thread;

@@ -1,4 +1,5 @@
-//! Runs one episode: the programs and the model side by side, from a host's start on.
+//! Runs one episode: feeds the same packets to the programs and to the model. Both start in the state of a host that
+//! has not seen a packet.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -47,8 +48,8 @@ pub enum Fault {
 /// entries with the shortest lifetime, half a minute.
 const LONGEST: Duration = Duration::from_secs(20);
 
-/// Runs an episode up to the first difference. Where counters or memory differ, the episode is run
-/// again to find the step.
+/// Runs an episode up to the first difference. If counters or memory differ, `run` repeats the episode to find the
+/// step.
 pub fn run(hosts: &mut Hosts, episode: &Episode, tally: &mut Tally) -> Result<Option<Fault>> {
     let started = Instant::now();
     let mut found = run_comparing(hosts, episode, None, tally)?;
@@ -61,7 +62,8 @@ pub fn run(hosts: &mut Hosts, episode: &Episode, tally: &mut Tally) -> Result<Op
     Ok(Some(again.unwrap_or(Fault::Block(end, difference))))
 }
 
-/// Compares counters and memory after every block, and after every step from `closely` on.
+/// Runs the whole episode, or stops at the first difference. Compares each step's result, and compares counters and
+/// memory after every block, and after every step from `closely` on.
 fn run_comparing(
     hosts: &mut Hosts,
     episode: &Episode,
@@ -164,7 +166,7 @@ fn compare_state(hosts: &Hosts, memory: &Memory, counted: &Counts) -> Result<Opt
 }
 
 impl Fault {
-    /// The fault in words.
+    /// Describes the fault.
     pub fn report(&self) -> String {
         match self {
             Self::Block(end, difference) => {

@@ -18,7 +18,7 @@ use crate::parse::transport::{self, PseudoHeaderChecksum};
 pub const HEADER_LEN: usize = Ipv6Hdr::LEN;
 /// The header's length without extension headers, in words.
 const WORDS: usize = HEADER_LEN / size_of::<u32>();
-/// The word with length, next header and hop limit.
+/// The index of the word with payload length, next header and hop limit.
 const NEXT_HEADER_WORD: usize = offset_of!(Ipv6Hdr, payload_len) / size_of::<u32>();
 /// The index of the source address's first word; the destination address follows directly.
 const SOURCE_WORD: usize = offset_of!(Ipv6Hdr, src_addr) / size_of::<u32>();

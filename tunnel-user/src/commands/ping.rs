@@ -1,6 +1,6 @@
 //! `rewrite ping`: sends packets to the peers through the dataplane, and reports the state of each path.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -130,7 +130,8 @@ pub async fn run(
     if all.is_empty() {
         return Err(none_attached(network));
     }
-    let snapshot = Snapshot::take(&Netlink::connect()?).await?;
+    let netlink = Netlink::connect()?;
+    let snapshot = Snapshot::take(&netlink).await?;
     let mut with_peers = Vec::new();
     for running in &all {
         with_peers.push((running, running.peers()?.0));
@@ -146,9 +147,7 @@ pub async fn run(
         }
     }
     require_found(wanted, &pinged)?;
-    // The traffic uses one interface for each address: without a network, the first one answers for all.
-    let mut seen = BTreeSet::new();
-    pinged.retain(|pinged| seen.insert(pinged.target.to));
+    let pinged = one_for_each_address(&netlink, pinged).await;
     if pinged.is_empty() && all.iter().any(|running| running.local.identity.is_gateway()) {
         return Err(Error::refused(
             "this host is a gateway: the private addresses belong to the hosts behind it",
@@ -221,6 +220,26 @@ fn collect<'a>(
             }
         }
     }
+}
+
+/// Leaves one interface for each address: the interface by which the kernel sends, else the first one.
+async fn one_for_each_address<'a>(netlink: &Netlink, pinged: Vec<Pinged<'a>>) -> Vec<Pinged<'a>> {
+    let mut chosen: BTreeMap<IpAddr, Pinged<'a>> = BTreeMap::new();
+    for candidate in pinged {
+        let to = candidate.target.to;
+        if !chosen.contains_key(&to) || is_routed_by(netlink, &candidate).await {
+            chosen.insert(to, candidate);
+        }
+    }
+    chosen.into_values().collect()
+}
+
+/// True if the kernel sends packets to the address by this interface.
+async fn is_routed_by(netlink: &Netlink, pinged: &Pinged<'_>) -> bool {
+    let Target { from, to, .. } = pinged.target;
+    let index = pinged.running.attachment.ifindex;
+    let next_hops = netlink.next_hops_to(to, Some(from)).await;
+    next_hops.is_ok_and(|next_hops| next_hops.iter().any(|next_hop| next_hop.link == index))
 }
 
 fn require_found(wanted: &[String], pinged: &[Pinged<'_>]) -> Result<(), Error> {

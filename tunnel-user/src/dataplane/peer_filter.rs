@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use aya::maps::{Array, Map, MapData, MapError};
 use tunnel_common::peer_filter::{Position, WORDS};
 
-/// The map that holds the Bloom filter, pinned or not.
+/// The map that holds the Bloom filter: the pinned map of an interface or, in tests and benchmarks, a map without a
+/// pin.
 pub struct PeerFilter(Array<MapData, u64>);
 
 impl TryFrom<Map> for PeerFilter {
@@ -33,7 +34,8 @@ impl PeerFilter {
         bits.into_iter().try_for_each(|(word, bits)| self.add_bits(word, bits))
     }
 
-    /// Adds all addresses of another filter.
+    /// Adds all addresses of another filter: sets every bit that is set in `other`. A resize of the maps fills the new
+    /// filter this way.
     ///
     /// # Errors
     /// If the kernel refuses.

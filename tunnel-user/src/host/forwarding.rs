@@ -1,4 +1,4 @@
-//! Reads the sysctls for forwarding (a gateway forwards packets), for the reverse-path filter, and for disabling IPv6.
+//! Reads the sysctls for forwarding, for the reverse-path filter, and for disabling IPv6. Gateways need forwarding.
 
 use std::fs;
 
@@ -13,7 +13,7 @@ pub fn forwards(family: Family, interface: &str) -> bool {
     fs::read_to_string(path).map_or(true, |text| text.trim() != "0")
 }
 
-/// The name of the sysctl that switches forwarding on.
+/// The name of the sysctl that enables forwarding.
 #[must_use]
 pub fn sysctl(family: Family, interface: &str) -> String {
     switch(family, interface).1

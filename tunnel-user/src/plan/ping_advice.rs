@@ -50,13 +50,10 @@ pub fn advice(state: State, facts: &Facts, observed: &Observed) -> (String, Opti
             let source = observed.stamp.as_ref().map(|stamp| stamp.source.to_string());
             let source = source.unwrap_or_default();
             (
+                format!("attached without an entry for {source}"),
                 format!(
-                    "attached, but without an entry for {source}, from where packets of {own} \
-                         arrive"
-                ),
-                format!(
-                    "the file there has another public address for {own}: correct it there, and \
-                     rewrite attach"
+                    "packets of {own} arrive there from {source}, and the file there has another \
+                     public address for {own}: correct it there, and rewrite attach"
                 ),
             )
         }

@@ -1,4 +1,4 @@
-//! Removes the lab after a signal, in the middle of any step.
+//! Removes the lab when a signal arrives, even in the middle of a step.
 
 use std::process;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use testkit::lab::Lab;
 
-/// The exit code that a shell reports for a process that SIGINT ended.
+/// The exit code after SIGINT or SIGTERM: the code that a shell reports for a process that SIGINT ended.
 const EXIT_INTERRUPTED: i32 = 130;
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);

@@ -1,4 +1,4 @@
-//! Sets up the kernel's tunnel of Ethernet over L2TPv3 over IP, which adds 42 bytes to every packet.
+//! Sets up a kernel L2TPv3 Ethernet tunnel over IP, which adds 42 bytes to every packet.
 
 use anyhow::Result;
 use testkit::lab::Lab;

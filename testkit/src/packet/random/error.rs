@@ -62,7 +62,7 @@ impl Making<'_> {
         }
     }
 
-    /// A quote of a packet, sometimes cut, even to zero bytes.
+    /// A quote of a packet, sometimes truncated, even to zero bytes.
     fn quote(&mut self, family: Family) -> Quote {
         self.description.note(Note::Open);
         self.depth += 1;

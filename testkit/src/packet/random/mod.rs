@@ -89,7 +89,7 @@ impl Generator {
     /// The generator of the packets that `profile` and `seed` determine.
     ///
     /// # Panics
-    /// If a family has peers but no self, router or stranger, or if neither family has peers.
+    /// If a family has peers, but lacks a self, a router or a stranger, or if neither family has peers.
     #[must_use]
     pub fn new(seed: u64, profile: Profile) -> Self {
         profile.ipv4.assert_usable();

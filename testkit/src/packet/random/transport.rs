@@ -276,8 +276,8 @@ impl Making<'_> {
         }
     }
 
-    /// An authentication header with a UDP datagram. IPv4 has this header only as a transport; IPv6 also has it as an
-    /// extension header.
+    /// An authentication header (AH), followed by a UDP datagram. The generator builds no other AH for IPv4; for IPv6,
+    /// it also generates AH among the extension headers.
     fn authentication<A: Address>(&mut self, ends: &Ends<A>) -> Transport {
         self.word("authentication, then udp");
         let mut bytes = vec![17, 4, 0, 0];

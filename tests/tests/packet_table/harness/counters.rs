@@ -13,7 +13,7 @@ use tunnel_common::outcome::{Direction, Reason, ReasonCounters};
 pub enum Counter {
     /// Rewritten packets of the peer in this slot.
     Peer(Direction, u32),
-    /// Packets that were not rewritten, and count for this reason.
+    /// Packets that the program did not rewrite, counted under this reason.
     Reason(Direction, Reason),
 }
 

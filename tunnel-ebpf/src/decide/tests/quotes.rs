@@ -1,4 +1,4 @@
-//! Tests ICMP errors with a quote of every length, from the other end and from a router, in both directions.
+//! Tests ICMP errors with a quote of every length: from the other end in both directions, and from a router at ingress.
 
 use tunnel_common::outcome::{Direction, Outcome, Reason};
 
@@ -152,7 +152,7 @@ fn a_quote_of_another_version_is_malformed<F: Version>() {
     }
 }
 
-/// A router may quote a time to live that it has decremented, or a length in its own byte order. The quoted checksum is
+/// A router may quote a time to live that it has decremented, or a length in host byte order. The quoted checksum is
 /// then wrong, and a rewrite keeps it wrong by the same amount.
 fn a_wrong_checksum_in_a_quote_stays_as_wrong<F: Version>() {
     let host = Host::<F>::srva();
@@ -195,7 +195,7 @@ fn a_wrong_checksum_over_the_message_stays_as_wrong<F: Version>() {
     }
 }
 
-/// The sum over a message: 0xffff if the message's checksum is right.
+/// The ones' complement sum over a message: 0xffff if the message's checksum is right.
 fn sum_of_message<F: Version>(route: Route<Octets<F>>, packet: &[u8]) -> u16 {
     let message = &packet[F::HEADER_LEN..];
     let pseudo_header = match F::CONTROL_HAS_PSEUDO_HEADER {

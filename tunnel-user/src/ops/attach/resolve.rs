@@ -54,7 +54,7 @@ pub(crate) struct Resolved<'a> {
     revision: u32,
     /// The network that the interface is on, if the file has networks.
     pub network: Option<NetworkName>,
-    /// The private addresses that the loopback interface has already.
+    /// The private addresses that the loopback interface already has.
     on_loopback: BTreeSet<Private>,
     /// True if the interface was attached before.
     is_attached: bool,
@@ -67,7 +67,10 @@ pub(crate) struct Resolved<'a> {
 /// Resolves the request against the file and a snapshot of the host.
 ///
 /// # Errors
-/// The refusals of an attach; and an error if the host's state can't be read.
+/// [`Error::Refused`] if the file does not show the interface's network, if the interface can't be attached or is
+/// attached by a former name, if this host can't be found among the members, if a peer and this host have no address
+/// family in common, if the loopback interface is down or has IPv6 disabled and a private address needs it, or if the
+/// routes to the peers can't be planned. Other errors if the host's state can't be read.
 pub(crate) async fn resolve<'a>(
     request: &'a Request,
     folder: Folder,
@@ -143,7 +146,7 @@ fn on_loopback(snapshot: &Snapshot, loopback: u32, membership: &Membership) -> B
 
 /// The private ranges whose traffic stays on another attached interface. A first attach takes the traffic over from
 /// networks that the file prefers less. A later attach leaves the traffic where `rewrite peer set --network` has put
-/// it. An interface that was attached with a file without networks always keeps its traffic: the present file does not
+/// it. An interface that was attached with a file without networks always keeps its traffic: the current file does not
 /// rank that interface.
 async fn elsewhere(
     folder: &Folder,
@@ -242,15 +245,15 @@ impl Resolved<'_> {
         own.filter(|own| !self.on_loopback.contains(own)).collect()
     }
 
-    /// The private addresses that this attach or an earlier attach added: the missing addresses, and the addresses in
-    /// `added` that this host still needs.
+    /// The private addresses to record as added by rewrite: the addresses that this attach will add, because they are
+    /// missing, and the addresses in `added`, from an earlier attach, that this host still needs.
     pub fn added_addresses(&self, added: &BTreeSet<Private>) -> BTreeSet<Private> {
         let mut addresses = self.missing_addresses();
         addresses.extend(self.membership.identity.on_loopback().filter(|own| added.contains(own)));
         addresses
     }
 
-    /// The change of this host's identity on the interface. The interface's `maps` hold the present identity; a first
+    /// The change of this host's identity on the interface. The interface's `maps` hold the current identity; a first
     /// attach has no maps. The caller fills in the added addresses later.
     ///
     /// # Errors
@@ -262,10 +265,11 @@ impl Resolved<'_> {
         Ok(LocalChange::following(&before, &tables, identity, &self.interface_addresses))
     }
 
-    /// The load options of the wanted programs. An attached interface keeps its hook and ingress place.
+    /// The load options of the wanted programs. An attached interface keeps its attach point: the hook (tcx or clsact),
+    /// and tc or XDP for ingress.
     ///
     /// # Errors
-    /// If the request asks for a different hook or ingress place, or the kernel lacks the requested hook.
+    /// If the request asks for a different attach point, or the kernel lacks the requested hook.
     pub fn programs(
         &self,
         attached: Option<&Attached>,
@@ -333,7 +337,7 @@ impl Resolved<'_> {
         settings
     }
 
-    /// The record of an attach before its first step.
+    /// The record that attach starts with. It has no hook yet, and no changes to the host.
     pub fn record(&self, attached_at: u64) -> Attachment {
         Attachment {
             abi_version: ABI_VERSION,
