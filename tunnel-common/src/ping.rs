@@ -26,7 +26,7 @@ pub const VERSION_LEN: usize = 16;
 pub const UNSTAMPED: u8 = 0;
 /// In [`Stamp::sender`]: the request came from a peer's public address to this host's underlay address.
 pub const PEER: u8 = 1;
-/// In [`Stamp::sender`]: the request came from an address without a peer. The stamp holds the addresses and the hop
+/// In [`Stamp::sender`]: the request came from an address without a peer. The stamp holds the source address and the hop
 /// limit alone.
 pub const STRANGER: u8 = 2;
 
@@ -47,7 +47,7 @@ pub struct Stamp {
     pub digest: [u8; 8],
     /// The source address with which the request arrived. An IPv4 address fills the first 4 bytes.
     pub source: [u8; 16],
-    /// The destination address with which the request arrived.
+    /// The destination address with which a peer's request arrived.
     pub destination: [u8; 16],
     /// The receiver's version of `rewrite`: ASCII, padded with zeros.
     pub version: [u8; VERSION_LEN],

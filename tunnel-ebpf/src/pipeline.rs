@@ -190,8 +190,7 @@ fn stamp<F: Family, P: PacketMut + Copy, T: Tables<F::Address>>(
     }
 }
 
-/// Stamps the ping of a host that is no peer. A ping that this host forwards stays unchanged, and so does a ping whose
-/// stamp the kernel refuses.
+/// Stamps the ping of a host that is no peer. A ping that this host forwards stays unchanged.
 #[inline(never)]
 fn stamp_for_stranger<F: Family, P: PacketMut + Copy, T: Tables<F::Address>>(
     packet: P,

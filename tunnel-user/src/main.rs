@@ -136,8 +136,8 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
             }
             print(&if json { as_json(&status)? } else { output::status::text(&status) })?;
         }
-        Command::Ping { peers, network, count, json } => {
-            let pinging = ping::run(&peers, network.as_ref(), count);
+        Command::Ping { peers, count, json } => {
+            let pinging = ping::run(&peers, count);
             let report = progress::during("pinging the peers", pinging).await?;
             if !report.is_ok() {
                 code = ExitCode::from(EXIT_UNHEALTHY);

@@ -116,7 +116,7 @@ fn on_healthy_hosts_each_address_is_ok_with_xdp() -> Result<()> {
 fn a_peer_that_is_not_attached_is_found_although_it_answers() -> Result<()> {
     let scenario = prepared(LabOptions::default())?;
     scenario.attach(&scenario.lab.a, NOTHING_MORE)?;
-    let words = "without rewriting";
+    let words = "without the stamp of rewrite";
     found(&scenario, "not-attached", words, "on srvb: rewrite attach")?;
     scenario.attach(&scenario.lab.b, NOTHING_MORE)?;
     healthy(&scenario)?;
@@ -133,12 +133,7 @@ fn a_wrong_address_of_this_host_in_the_peers_file_is_found() -> Result<()> {
     scenario.file("wrong.toml", text)?;
     scenario.attach(&scenario.lab.a, NOTHING_MORE)?;
     scenario.attach_by(&scenario.lab.b, "wrong.toml", NOTHING_MORE)?;
-    found(
-        &scenario,
-        "unknown-there",
-        "without an entry for",
-        "file there has another public address",
-    )
+    found(&scenario, "unknown-there", "without an entry for", "give both hosts a file")
 }
 
 #[test]
@@ -200,7 +195,7 @@ fn a_firewall_of_this_host_is_found_in_both_directions() -> Result<()> {
     let scenario = attached()?;
     let a = &scenario.lab.a;
     drops(a, "input", "reply")?;
-    found(&scenario, "dropped-here", "this host drops them", "nft list ruleset")?;
+    found(&scenario, "no-answer", "packets from it arrived", "nft list ruleset")?;
     a.run(&["nft", "flush", "ruleset"])?;
     healthy(&scenario)?;
     drops(a, "output", "request")?;
@@ -233,7 +228,7 @@ fn the_path_mtu_is_measured_and_a_hole_is_found() -> Result<()> {
             "add rule inet firewall output icmpv6 type packet-too-big drop",
         ],
     )?;
-    found(&scenario, "mtu-hole", "bytes vanish", "ip link set eth0 mtu")?;
+    found(&scenario, "mtu-hole", "vanish without an ICMP error", "ip link set eth0 mtu")?;
     for entry in pinged(&scenario)? {
         let size = entry["mtu_out"].as_u64().context("no size")?;
         ensure!((1397..=1400).contains(&size), "{entry:#}");
@@ -253,8 +248,6 @@ fn peers_are_chosen_by_name_and_by_address_and_others_are_refused() -> Result<()
     scenario
         .try_run(a, &["ping", "srvx"])?
         .require(4, &["no peer", "srvx", "rewrite peer list"])?;
-    let words = ["no attached interface is on the network ib"];
-    scenario.try_run(a, &["ping", "--network", "ib"])?.require(4, &words)?;
     scenario.detach(a)?;
     scenario.try_run(a, &["ping"])?.require(4, &["no interface is attached", "rewrite attach"])
 }
@@ -271,20 +264,20 @@ fn on_two_networks() -> Result<Scenario> {
 }
 
 #[test]
-fn the_network_of_the_traffic_is_pinged_and_each_one_by_its_name() -> Result<()> {
+fn the_network_of_the_traffic_is_pinged() -> Result<()> {
     let scenario = on_two_networks()?;
-    healthy(&scenario)?;
     for (network, interface, source) in
         [("ib", two_networks::SECOND, "172.16.0.1"), ("internet", PUBLIC_INTERFACE, "198.51.100.2")]
     {
-        let words = ["ping", "10.0.0.2", "--network", network, "--json"];
-        let report = scenario.json(&scenario.lab.a, &words)?;
+        for host in [&scenario.lab.a, &scenario.lab.b] {
+            scenario.rewrite.run(host, &["peer", "set", "--all", "--network", network])?;
+        }
+        healthy(&scenario)?;
+        let report = scenario.json(&scenario.lab.a, &["ping", "10.0.0.2", "--json"])?;
         let entry = &report["peers"][0];
         ensure!(entry["state"] == "ok" && entry["interface"] == interface, "{report:#}");
         ensure!(entry["stamp"]["source"] == source, "{report:#}");
     }
-    let report = scenario.json(&scenario.lab.a, &["ping", "10.0.0.2", "--json"])?;
-    ensure!(report["peers"][0]["interface"] == two_networks::SECOND, "{report:#}");
     Ok(())
 }
 

@@ -95,10 +95,10 @@ fn decide_egress<F: Family, P: Packet, T: Tables<F::Address>>(
     Ok(())
 }
 
-/// For [`Step::PingOfStranger`], fills in the addresses and the length of the header.
-///
 /// Finds the new addresses of an error that arrives from a peer or from a router on the path, about a packet that this
 /// host sent to a peer. An error that concerns no peer costs two lookups.
+///
+/// For [`Step::PingOfStranger`], fills in the addresses and the length of the header.
 #[inline(always)]
 pub fn ingress<F: Family, P: Packet, T: Tables<F::Address>>(
     packet: &P,

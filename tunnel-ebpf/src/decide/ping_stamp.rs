@@ -12,15 +12,6 @@ use crate::packet::PacketMut;
 use crate::parse::icmp::{self, Message};
 use crate::tables::{Receiver, Tables};
 
-/// The sender of a ping.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sender {
-    /// A peer. The stamp tells the peer this host's version, revision and digest.
-    Peer,
-    /// A host without an entry here. The stamp tells the host its own address, as the request arrived.
-    Stranger,
-}
-
 /// Stamps the packet of a peer if it is a ping. The packet arrived with the addresses `wire`, and has its new ones.
 ///
 /// # Errors
@@ -37,7 +28,7 @@ pub fn for_peer<F: Family, P: PacketMut + Copy, T: Tables<F::Address>>(
     if message != Some(Message::EchoRequest) || !icmp::is_ping(&packet, ip.header_len, &ip) {
         return Ok(());
     }
-    stamp::<F, P, T>(packet, tables, Sender::Peer, wire, ip.header_len as u32)
+    stamp::<F, P>(packet, PEER, &tables.receiver(), wire, ip.header_len as u32)
 }
 
 /// Stamps a ping that arrived with the addresses `wire`, after `header_len` bytes of headers.
@@ -45,27 +36,19 @@ pub fn for_peer<F: Family, P: PacketMut + Copy, T: Tables<F::Address>>(
 /// # Errors
 /// If the kernel refuses a write. The message's checksum is wrong then.
 #[inline(always)]
-fn stamp<F: Family, P: PacketMut + Copy, T: Tables<F::Address>>(
+fn stamp<F: Family, P: PacketMut + Copy>(
     packet: P,
-    tables: &T,
-    sender: Sender,
+    sender: u8,
+    receiver: &Receiver,
     wire: &Addresses<F::Address>,
     header_len: u32,
 ) -> Result<(), Reason> {
     let [hop_limit] = packet.bytes(F::HOP_LIMIT_OFFSET).ok_or(Reason::Truncated)?;
     let mut writer =
         Writer { packet, offset: header_len as usize + icmp::HEADER_LEN + STAMP_OFFSET, sum: 0 };
-    let mut receiver = Receiver::default();
-    let code = match sender {
-        Sender::Peer => {
-            receiver = tables.receiver();
-            PEER
-        }
-        Sender::Stranger => STRANGER,
-    };
     let [a0, a1] = receiver.abi_version;
     let [r0, r1, r2, r3] = receiver.revision;
-    let first = u64::from_ne_bytes([code, hop_limit, a0, a1, r0, r1, r2, r3]);
+    let first = u64::from_ne_bytes([sender, hop_limit, a0, a1, r0, r1, r2, r3]);
     writer.replace([first, receiver.digest])?;
     writer.replace(wire.source.long_words())?;
     writer.replace(wire.destination.long_words())?;
@@ -82,8 +65,10 @@ pub fn for_stranger<F: Family, P: PacketMut + Copy, T: Tables<F::Address>>(
     header_len: u32,
 ) {
     if tables.is_underlay(wire.destination) {
-        // Without its stamp, the ping is an ordinary one.
-        let _ = stamp::<F, P, T>(packet, tables, Sender::Stranger, wire, header_len);
+        // The stranger learns its own address. Behind a 1:1 NAT, this host's underlay address is internal.
+        let known = Addresses { source: wire.source, destination: F::Address::NONE };
+        // After a refused write, the kernel drops the ping: its checksum is wrong.
+        let _ = stamp::<F, P>(packet, STRANGER, &Receiver::default(), &known, header_len);
     }
 }
 

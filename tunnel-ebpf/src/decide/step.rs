@@ -17,7 +17,7 @@ pub enum Step {
         /// True if the notice also shows that the peer sends its packets between these two addresses.
         peer_sends: bool,
     },
-    /// The packet may be a ping of `rewrite ping` from a host that is no peer: [`super::ping_stamp`] continues.
+    /// The packet is a ping of `rewrite ping` from a host that is no peer: [`super::ping_stamp`] continues.
     PingOfStranger,
     /// No peer has the packet's destination (egress) or source (ingress): [`super::egress::unknown`] or
     /// [`super::ingress::unknown`] continues.

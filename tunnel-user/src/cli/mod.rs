@@ -127,19 +127,15 @@ Detach also removes the remains of an attach whose pins are missing.")]
 Examples:
   rewrite ping                      all peers
   rewrite ping srvb 10.0.0.3        by name or private address
-  rewrite ping --network internet   over this network, whichever one the traffic uses
   rewrite ping --count 20 --json
 
 The packets go between the private addresses, as the cluster's own packets do. The peer's
-program stamps them: an answer without a stamp comes from a host that is not attached.
-Exits with 1 if a peer is not ok.")]
+program stamps them: a stamped answer shows that it handled them. Exits with 1 if a peer is
+neither ok nor direct.")]
     Ping {
         /// Peers, by name or private address; all peers by default
         #[arg(value_name = "PEER")]
         peers: Vec<String>,
-        /// Ping over the interface on this network
-        #[arg(long, value_name = "NAME")]
-        network: Option<NetworkName>,
         /// The number of packets to each peer
         #[arg(long, value_name = "NUMBER", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
         count: u32,

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use nix::errno::Errno;
 use serde::Serialize;
 
-use crate::config::NetworkName;
+use crate::dataplane::pins::Folder;
 use crate::error::Error;
 use crate::host::netlink::Netlink;
 use crate::host::privileges::{self, Task};
@@ -19,7 +19,7 @@ use crate::ops::attached::{self, Running};
 use crate::ops::ping::{Target, exchange};
 use crate::plan::ping::{Known, Nonce, Observed, ReadStamp, judge};
 use crate::plan::ping_advice::{Facts, advice};
-use crate::plan::running_peers::RunningPeer;
+use crate::plan::running_peers::{Awaited, RunningPeer};
 
 /// The MTU of an interface whose own MTU is unknown, in bytes.
 const MTU_USUAL: u16 = 1500;
@@ -48,7 +48,7 @@ pub struct Peer {
     pub name: String,
     /// The private address that was pinged.
     pub private: String,
-    /// The peer's public address, by this host's entries.
+    /// The public address that the packets went to.
     pub public: String,
     /// The interface whose entries have the peer.
     pub interface: String,
@@ -81,8 +81,8 @@ pub struct Peer {
 pub struct Stamp {
     /// The source address with which the packet arrived at the peer.
     pub source: String,
-    /// The destination address with which the packet arrived at the peer.
-    pub destination: String,
+    /// The destination address with which the packet arrived at the peer; null if the peer does not know this host.
+    pub destination: Option<String>,
     /// The time to live or hop limit with which the packet arrived at the peer.
     pub hop_limit: u8,
     /// The peer's version of `rewrite`; null if the peer does not know this host.
@@ -111,49 +111,37 @@ impl Pinged<'_> {
     }
 }
 
-/// Pings the peers with these names or private addresses, or all peers; over the interface on `network`, if there is
-/// a name.
+/// Pings the peers with these names or private addresses, or all peers.
 ///
 /// # Errors
 /// [`Error::Refused`] if no interface is attached, no peer has the name, or this host is a gateway; [`Error::Host`]
 /// without CAP_NET_RAW.
-pub async fn run(
-    wanted: &[String],
-    network: Option<&NetworkName>,
-    count: u32,
-) -> Result<Report, Error> {
+pub async fn run(wanted: &[String], count: u32) -> Result<Report, Error> {
     privileges::require(Task::UseMaps)?;
-    let mut all = attached::all()?;
-    if let Some(network) = network {
-        all.retain(|running| running.network().as_deref() == Some(network.as_str()));
-    }
+    let all = attached::undisturbed(async |folders| folders.into_iter().map(opened).collect());
+    let all: Vec<(Running, Vec<RunningPeer>)> = all.await?;
     if all.is_empty() {
-        return Err(none_attached(network));
+        return Err(attached::none_attached());
     }
-    let netlink = Netlink::connect()?;
-    let snapshot = Snapshot::take(&netlink).await?;
-    let mut with_peers = Vec::new();
-    for running in &all {
-        with_peers.push((running, running.peers()?.0));
-    }
-    let mut pinged: Vec<Pinged<'_>> = Vec::new();
-    let mut networks = Vec::new();
-    for (running, peers) in &with_peers {
-        let name = running.folder.interface();
-        let mtu = snapshot.find(name).and_then(|link| link.mtu).unwrap_or(MTU_USUAL);
-        let device = network.map(|_| name.to_owned());
-        for peer in peers {
-            collect(running, peer, wanted, device.as_deref(), mtu, &mut pinged, &mut networks);
-        }
-    }
-    require_found(wanted, &pinged)?;
-    let pinged = one_for_each_address(&netlink, pinged).await;
-    if pinged.is_empty() && all.iter().any(|running| running.local.identity.is_gateway()) {
+    if all.iter().all(|(running, _)| running.local.identity.is_gateway()) {
         return Err(Error::refused(
             "this host is a gateway: the private addresses belong to the hosts behind it",
             "ping from a host behind this gateway: ping PRIVATE-ADDRESS",
         ));
     }
+    let netlink = Netlink::connect()?;
+    let snapshot = Snapshot::take(&netlink).await?;
+    let mut pinged: Vec<Pinged<'_>> = Vec::new();
+    let mut networks = Vec::new();
+    for (running, peers) in &all {
+        let link = snapshot.find(running.folder.interface());
+        let mtu = link.and_then(|link| link.mtu).unwrap_or(MTU_USUAL);
+        for peer in peers {
+            collect(running, peer, wanted, mtu, &mut pinged, &mut networks);
+        }
+    }
+    require_found(wanted, &pinged)?;
+    let pinged = one_for_each_address(&netlink, pinged).await;
     let before = arrivals(&pinged)?;
     let targets: Vec<_> = pinged.iter().map(|pinged| pinged.target.clone()).collect();
     let observed = exchange(&targets, count, nonce()).await.map_err(no_socket)?;
@@ -162,13 +150,13 @@ pub async fn run(
     for (pinged, observed) in pinged.iter().zip(&observed) {
         *answers.entry(pinged.counter()).or_default() += observed.answers;
     }
+    let counts = before.into_iter().zip(after);
     let mut peers = Vec::new();
-    for (index, (pinged, observed)) in pinged.iter().zip(observed).enumerate() {
-        let [before, after] = [&before, &after].map(|counts| counts.get(index).copied());
-        let rewritten = after.unwrap_or(0).saturating_sub(before.unwrap_or(0));
+    for ((pinged, observed), (before, after)) in pinged.iter().zip(observed).zip(counts) {
+        let rewritten: u64 = after.saturating_sub(before);
         let own = answers.get(&pinged.counter()).copied().unwrap_or(0);
-        let arrived = rewritten.saturating_sub(own);
-        peers.push(report(pinged, &Observed { arrived, ..observed }));
+        let (is_native, arrived) = (rewritten < own, rewritten.saturating_sub(own));
+        peers.push(report(pinged, &Observed { is_native, arrived, ..observed }));
     }
     peers.sort_by(|a, b| a.name.cmp(&b.name));
     networks.sort();
@@ -176,17 +164,11 @@ pub async fn run(
     Ok(Report { peers, networks })
 }
 
-fn none_attached(network: Option<&NetworkName>) -> Error {
-    match network {
-        Some(network) => Error::refused(
-            format!("no attached interface is on the network {network}"),
-            "rewrite status shows the attached interfaces and their networks",
-        ),
-        None => Error::refused(
-            "no interface is attached in this network namespace",
-            "attach one first: rewrite attach IFACE",
-        ),
-    }
+/// Opens an attached interface, and reads its peers.
+fn opened(folder: Folder) -> Result<(Running, Vec<RunningPeer>), Error> {
+    let running = Running::open(folder)?;
+    let peers = running.peers()?.0;
+    Ok((running, peers))
 }
 
 /// Adds the addresses of `peer` to ping, in each family that this host has.
@@ -194,7 +176,6 @@ fn collect<'a>(
     running: &'a Running,
     peer: &'a RunningPeer,
     wanted: &[String],
-    device: Option<&str>,
     mtu: u16,
     pinged: &mut Vec<Pinged<'a>>,
     networks: &mut Vec<String>,
@@ -205,10 +186,13 @@ fn collect<'a>(
         let named = is_named || wanted.iter().any(|word| word.parse() == Ok(private));
         let Some(own) = running.local.identity.single(family) else { continue };
         let own = own.private().0.address();
+        // Packets to a peer that has moved may still go to its former address.
+        let is_of = |awaited: &&Awaited| awaited.public == addresses.public;
+        let awaited = peer.awaited.iter().find(is_of);
+        let public = awaited.map_or(addresses.public, |awaited| awaited.sent_to).0;
         let mut add = |to: IpAddr| {
-            let device = device.map(str::to_owned);
-            let target = Target { from: own, to, device, mtu };
-            pinged.push(Pinged { running, peer, family, public: addresses.public.0, target });
+            let target = Target { from: own, to, mtu };
+            pinged.push(Pinged { running, peer, family, public, target });
         };
         if private.is_single() && named {
             add(private.address());
@@ -326,7 +310,7 @@ fn report(pinged: &Pinged<'_>, observed: &Observed) -> Peer {
 fn stamp_of(stamp: &ReadStamp, known: &Known) -> Stamp {
     Stamp {
         source: stamp.source.to_string(),
-        destination: stamp.destination.to_string(),
+        destination: stamp.from_peer.then(|| stamp.destination.to_string()),
         hop_limit: stamp.hop_limit,
         version: stamp.from_peer.then(|| stamp.version.clone()),
         abi_version: stamp.from_peer.then_some(stamp.abi_version),

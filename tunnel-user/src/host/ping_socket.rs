@@ -4,7 +4,7 @@ use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 
-use nix::sys::socket::sockopt::{BindToDevice, Ipv4RecvErr, Ipv6RecvErr, RcvBuf};
+use nix::sys::socket::sockopt::{Ipv4RecvErr, Ipv6RecvErr, RcvBuf, RcvBufForce};
 use nix::sys::socket::{
     AddressFamily, ControlMessageOwned, MsgFlags, RecvMsg, SockFlag, SockProtocol, SockType,
     SockaddrStorage, bind, recvmsg, sendto, setsockopt, socket,
@@ -15,7 +15,7 @@ use tokio::io::unix::AsyncFd;
 use crate::model::Family;
 use crate::plan::ping::ip_header_len;
 
-/// The size of the receive buffer in bytes: the answers of thousands of peers at once.
+/// The size of the receive buffer in bytes, which holds thousands of answers.
 const RECEIVE_BUFFER: usize = 4 << 20;
 /// The largest message, in bytes.
 const MESSAGE_MAX: usize = 65_536;
@@ -101,11 +101,11 @@ pub struct PathError {
 }
 
 impl PingSocket {
-    /// A socket that sends from `address`, over the interface `device` if there is a name, else by the host's routes.
+    /// A socket that sends from `address`.
     ///
     /// # Errors
     /// If the process lacks CAP_NET_RAW, or no interface has the address.
-    pub fn bound(address: IpAddr, device: Option<&str>) -> io::Result<Self> {
+    pub fn bound(address: IpAddr) -> io::Result<Self> {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let open = |family, protocol| socket(family, SockType::Raw, flags, protocol);
         let (socket, family) = match address {
@@ -124,10 +124,9 @@ impl PingSocket {
                 (socket, Family::Ipv6)
             }
         };
-        // The kernel limits the size to net.core.rmem_max.
-        setsockopt(&socket, RcvBuf, &RECEIVE_BUFFER)?;
-        if let Some(device) = device {
-            setsockopt(&socket, BindToDevice, &device.into())?;
+        // Without CAP_NET_ADMIN, the kernel limits the size to net.core.rmem_max.
+        if setsockopt(&socket, RcvBufForce, &RECEIVE_BUFFER).is_err() {
+            setsockopt(&socket, RcvBuf, &RECEIVE_BUFFER)?;
         }
         bind(socket.as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(address, 0)))?;
         // SAFETY: the descriptor is owned, always the same, and closed when its owner is dropped.
@@ -138,8 +137,8 @@ impl PingSocket {
     /// Sends an ICMP message.
     ///
     /// # Errors
-    /// The kernel's errors: EPERM if a firewall of this host drops the message, EMSGSIZE if it is larger than the route
-    /// allows, ENETUNREACH without a route.
+    /// The kernel's errors: EPERM if a firewall of this host drops the message, EMSGSIZE if it is larger than the
+    /// interface allows, ENETUNREACH without a route, ENOBUFS or EAGAIN if a queue is full.
     pub fn send(&self, to: IpAddr, message: &[u8]) -> io::Result<()> {
         let to = SockaddrStorage::from(SocketAddr::new(to, 0));
         sendto(self.socket.get_ref().as_raw_fd(), message, &to, MsgFlags::empty())?;

@@ -183,14 +183,19 @@ pub(crate) fn choose(visible: Vec<Folder>, interface: Option<&str>) -> Result<Fo
 
 pub(super) fn not_attached(interface: Option<&str>, names: &[String]) -> Error {
     if names.is_empty() {
-        return Error::refused(
-            "no interface is attached in this network namespace",
-            "attach one first (rewrite attach IFACE), or select another network namespace with \
-             --netns NAME",
-        );
+        return none_attached();
     }
     Error::refused(
         format!("{} is not attached", interface.unwrap_or_default()),
         format!("attached interfaces: {}", names.join(", ")),
+    )
+}
+
+/// The refusal of a command that needs an attached interface.
+pub(crate) fn none_attached() -> Error {
+    Error::refused(
+        "no interface is attached in this network namespace",
+        "attach one first (rewrite attach IFACE), or select another network namespace with --netns \
+         NAME",
     )
 }

@@ -190,6 +190,10 @@ fn records(running: &Running, resolved: &Resolved<'_>) -> Result<Vec<String>, Er
     if version != env!("CARGO_PKG_VERSION") {
         differences.push(format!("version {version} attached the interface"));
     }
+    let revision = resolved.record(attachment.attached_at).revision;
+    if attachment.revision != revision {
+        differences.push(format!("the file's revision is {revision}"));
+    }
     if (attachment.routes_managed == 1) == resolved.request.no_routes {
         let who = if resolved.request.no_routes { "the operator" } else { "rewrite" };
         differences.push(format!("{who} sets the routes from now on"));

@@ -23,9 +23,12 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// address have had no answer, one a second (Linux, net/core/neighbour.c, mcast_solicit and retrans_time_ms).
 const PATIENCE_WITH_SILENT: Duration = Duration::from_millis(3_500);
 /// The least time that a large request has for its answer; a slow peer has four times its usual time.
-const LARGE_PATIENCE: Duration = Duration::from_millis(150);
+const LARGE_PATIENCE: Duration = Duration::from_millis(250);
 /// The longest wait between two looks at the sockets' error queues.
 const TICK: Duration = Duration::from_millis(10);
+
+/// The number of peers that get their requests before this host receives: their answers fit into the receive buffer.
+const AT_ONCE: usize = 64;
 
 /// A peer's address to ping.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,8 +37,6 @@ pub struct Target {
     pub from: IpAddr,
     /// The peer's private address.
     pub to: IpAddr,
-    /// The interface to send over, if the host's routes must not decide.
-    pub device: Option<String>,
     /// The MTU of the interface to the peer, in bytes.
     pub mtu: u16,
 }
@@ -46,50 +47,62 @@ pub struct Target {
 /// # Errors
 /// If a socket can't be opened.
 pub async fn exchange(targets: &[Target], count: u32, nonce: Nonce) -> io::Result<Vec<Observed>> {
-    let mut sockets: Vec<((IpAddr, Option<String>), PingSocket)> = Vec::new();
+    let mut sockets: Vec<(IpAddr, PingSocket)> = Vec::new();
     let start = Instant::now();
     let mut peers = Vec::new();
     let mut by_address = BTreeMap::new();
     for (index, target) in targets.iter().enumerate() {
-        let key = (target.from, target.device.clone());
-        let socket = match sockets.iter().position(|(other, _)| *other == key) {
+        let socket = match sockets.iter().position(|(from, _)| *from == target.from) {
             Some(socket) => socket,
             None => {
-                let socket = PingSocket::bound(target.from, target.device.as_deref())?;
-                sockets.push((key, socket));
+                sockets.push((target.from, PingSocket::bound(target.from)?));
                 sockets.len() - 1
             }
         };
-        by_address.insert((socket, target.to), index);
+        by_address.insert(target.to, index);
         peers.push(Exchange::new(target, socket, start));
     }
     loop {
         let now = Instant::now();
-        for peer in &mut peers {
-            if let Some((_, socket)) = sockets.get(peer.socket) {
-                peer.act(socket, count, nonce, now);
+        for first in (0..peers.len()).step_by(AT_ONCE) {
+            for peer in peers.iter_mut().skip(first).take(AT_ONCE) {
+                if let Some((_, socket)) = sockets.get(peer.socket) {
+                    peer.act(socket, count, nonce, now);
+                }
             }
+            receive(&sockets, &by_address, &mut peers, nonce)?;
         }
         let Some(next) = peers.iter().filter_map(|peer| peer.due(count)).min() else { break };
         tokio::select! {
             ready = any_readable(&sockets) => ready?,
             () = tokio::time::sleep_until(next.min(now + TICK)) => {}
         }
-        for (index, (_, socket)) in sockets.iter().enumerate() {
-            while let Some(received) = socket.receive()? {
-                let now = Instant::now();
-                let address = match &received {
-                    Received::Message { from, .. } => *from,
-                    Received::Error { to, .. } => *to,
-                };
-                let place = by_address.get(&(index, address));
-                if let Some(peer) = place.and_then(|index| peers.get_mut(*index)) {
-                    peer.received(&received, nonce, now);
-                }
+        receive(&sockets, &by_address, &mut peers, nonce)?;
+    }
+    Ok(peers.into_iter().map(Exchange::observed).collect())
+}
+
+/// Hands everything that has arrived to the exchanges.
+fn receive(
+    sockets: &[(IpAddr, PingSocket)],
+    by_address: &BTreeMap<IpAddr, usize>,
+    peers: &mut [Exchange],
+    nonce: Nonce,
+) -> io::Result<()> {
+    for (_, socket) in sockets {
+        while let Some(received) = socket.receive()? {
+            let now = Instant::now();
+            let address = match &received {
+                Received::Message { from, .. } => from,
+                Received::Error { to, .. } => to,
+            };
+            let place = by_address.get(address);
+            if let Some(peer) = place.and_then(|index| peers.get_mut(*index)) {
+                peer.received(&received, nonce, now);
             }
         }
     }
-    Ok(peers.into_iter().map(Exchange::observed).collect())
+    Ok(())
 }
 
 async fn any_readable<K>(sockets: &[(K, PingSocket)]) -> io::Result<()> {
@@ -110,6 +123,8 @@ struct Exchange {
     /// The time of the next small request, or of the end of the wait for the last one.
     next: Instant,
     search: Option<PathMtu>,
+    /// The time before which no large request is sent.
+    retry: Instant,
     /// The sequence number of the large request on its way, and the end of the wait for its answer.
     large: Option<(u16, Instant)>,
     observed: Observed,
@@ -130,6 +145,7 @@ impl Exchange {
             pending: BTreeMap::new(),
             next: start,
             search: None,
+            retry: start,
             large: None,
             observed: Observed::default(),
         }
@@ -141,7 +157,7 @@ impl Exchange {
         let waits = self.has_small_pending();
         let small = (asks || waits).then_some(self.next);
         let searches = self.search.as_ref().is_some_and(|search| search.next().is_some());
-        let large = searches.then(|| self.large.map_or(self.next, |(_, until)| until));
+        let large = searches.then(|| self.large.map_or(self.retry, |(_, until)| until));
         [small, large].into_iter().flatten().min()
     }
 
@@ -163,8 +179,13 @@ impl Exchange {
                     Observed { ref times, .. } if times.is_empty() => PATIENCE_WITH_SILENT,
                     Observed { .. } => PATIENCE,
                 };
-            if let Err(error) = self.send(socket, self.smallest(), nonce, now) {
-                self.observed.error = Some(local_failure(&error));
+            match self.send(socket, self.smallest(), nonce, now) {
+                Ok(_) => {}
+                Err(error) if is_full(&error) => {
+                    self.observed.sent -= 1;
+                    self.next = now + TICK;
+                }
+                Err(error) => self.observed.error = Some(local_failure(&error)),
             }
         } else if now >= self.next && self.observed.sent >= count {
             let smallest = self.smallest();
@@ -179,11 +200,14 @@ impl Exchange {
             if now < until {
                 return;
             }
-            self.pending.remove(&sequence);
-            self.large = None;
+            // The request stays pending: a late answer counts.
+            self.large = self.large.filter(|(pending, _)| *pending != sequence);
             self.search.iter_mut().for_each(PathMtu::timed_out);
         }
         let Some(size) = self.search.as_ref().and_then(PathMtu::next) else { return };
+        if now < self.retry {
+            return;
+        }
         match self.send(socket, size, nonce, now) {
             Ok(sequence) => {
                 let usual = self.observed.times.iter().max().copied().unwrap_or_default();
@@ -192,6 +216,7 @@ impl Exchange {
             Err(error) if error.raw_os_error() == Some(Errno::EMSGSIZE as i32) => {
                 self.search.iter_mut().for_each(|search| search.was_reported(size, 0));
             }
+            Err(error) if is_full(&error) => self.retry = now + TICK,
             Err(_) => self.search = None,
         }
     }
@@ -229,8 +254,11 @@ impl Exchange {
     }
 
     fn answered(&mut self, answer: ping::Answer, size: u16, fragment: Option<u16>, time: Duration) {
-        self.observed.stamp = answer.stamp;
         self.observed.answers += 1;
+        match answer.stamp {
+            Some(stamp) => self.observed.stamp = Some(stamp),
+            None => self.observed.is_unstamped = true,
+        }
         if size == self.smallest() {
             self.observed.times.push(time);
             let mtu = self.mtu;
@@ -254,6 +282,12 @@ impl Exchange {
         let sizes = self.search.map(|search| search.found());
         Observed { sizes, ..self.observed }
     }
+}
+
+/// True if the socket's send queue or the interface's queue is full.
+fn is_full(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw);
+    matches!(errno, Some(Errno::ENOBUFS | Errno::EAGAIN))
 }
 
 fn failure(error: &PathError) -> Failure {

@@ -24,8 +24,10 @@ pub fn text(report: &Report) -> String {
         if peer.received > 0 && peer.received < peer.sent {
             let _ = write!(text, "  {} of {} lost", peer.sent - peer.received, peer.sent);
         }
-        if let Some(stamp) = &peer.stamp {
-            let _ = write!(text, "  {} > {}", stamp.source, stamp.destination);
+        if let Some(stamp) = &peer.stamp
+            && let Some(destination) = &stamp.destination
+        {
+            let _ = write!(text, "  {} > {destination}", stamp.source);
         }
         if let (Some(out), Some(back)) = (peer.mtu_out, peer.mtu_back) {
             let _ = write!(text, "  mtu {out}/{back}");

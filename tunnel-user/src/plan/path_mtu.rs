@@ -5,15 +5,17 @@ const SIZE_MIN: u16 = 576;
 /// The search ends when the largest size that arrives is known to this many bytes.
 const STEP: u16 = 4;
 /// The number of packets of one size without an answer that show that the size does not arrive.
-const TRIES: u8 = 2;
+const TRIES: u8 = 3;
 
 /// The search for the path MTU to one peer. All sizes are in bytes, IP header included.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathMtu {
     /// The largest size that came back.
     arrived: u16,
-    /// The smallest size that is known not to arrive.
-    lost: u16,
+    /// The smallest size that is known not to arrive: more than any packet can have, at most 65536.
+    lost: u32,
+    /// `lost` at the start.
+    above: u32,
     /// The size to try now.
     size: u16,
     tries: u8,
@@ -40,8 +42,8 @@ impl PathMtu {
     #[must_use]
     pub fn new(arrived: u16, interface: u16) -> Self {
         let size = interface.max(arrived);
-        let lost = size.saturating_add(1);
-        Self { arrived, lost, size, tries: 0, is_silent: false, fragment: None }
+        let above = u32::from(size) + 1;
+        Self { arrived, lost: above, above, size, tries: 0, is_silent: false, fragment: None }
     }
 
     /// The size to try next; `None` if the search is over.
@@ -51,23 +53,27 @@ impl PathMtu {
     }
 
     /// A packet of the size `size` came back; `fragment` is the size of the largest fragment of the answer, if the
-    /// answer came in fragments.
+    /// answer came in fragments. A late answer shows that its size is not lost.
     pub fn came_back(&mut self, size: u16, fragment: Option<u16>) {
-        if size > self.arrived && size < self.lost {
-            (self.arrived, self.fragment) = (size, fragment);
-            self.go_on();
+        if size <= self.arrived {
+            return;
         }
+        (self.arrived, self.fragment) = (size, fragment);
+        if u32::from(size) >= self.lost {
+            (self.lost, self.is_silent) = (self.above, false);
+        }
+        self.go_on();
     }
 
-    /// A router, or this host's route, reported that packets larger than `mtu` do not pass; 0 if the report does not say
-    /// which size passes (RFC 1191, section 5).
+    /// A router, or this host's interface, reported that packets larger than `mtu` do not pass; 0 if the report does not
+    /// say which size passes (RFC 1191, section 5).
     pub fn was_reported(&mut self, size: u16, mtu: u16) {
         if size != self.size {
             return;
         }
-        self.lost = self.lost.min(size);
+        self.lost = self.lost.min(size.into());
         if mtu > self.arrived && mtu < size {
-            self.lost = mtu.saturating_add(1);
+            self.lost = u32::from(mtu) + 1;
             (self.size, self.tries) = (mtu, 0);
         } else {
             self.go_on();
@@ -79,7 +85,7 @@ impl PathMtu {
         self.tries = self.tries.saturating_add(1);
         if self.tries >= TRIES {
             self.is_silent = true;
-            self.lost = self.lost.min(self.size);
+            self.lost = self.lost.min(self.size.into());
             self.go_on();
         }
     }
@@ -94,11 +100,12 @@ impl PathMtu {
     /// Selects the size in the middle between the sizes that arrive and the sizes that do not.
     fn go_on(&mut self) {
         self.tries = 0;
-        let low = self.arrived.max(SIZE_MIN - STEP);
-        let between = self.lost.saturating_sub(low);
-        self.size = match between {
-            0..=STEP => self.arrived,
-            _ => (low + between / 2).next_multiple_of(STEP).min(self.lost - 1),
+        let low = u32::from(self.arrived.max(SIZE_MIN - STEP));
+        let step = u32::from(STEP);
+        let middle = (low + self.lost.saturating_sub(low) / 2).next_multiple_of(step);
+        self.size = match u16::try_from(middle.min(self.lost - 1)) {
+            Ok(size) if self.lost > low + step => size,
+            _ => self.arrived,
         };
     }
 }
@@ -131,6 +138,8 @@ mod tests {
         let found = Found { out: 1500, back: 1500, is_hole: false };
         assert_eq!(search(1500, 1500, false), (found, 1));
         assert_eq!(search(9000, 1500, true), (found, 1));
+        let largest = Found { out: 65_535, back: 65_535, is_hole: false };
+        assert_eq!(search(65_535, 65_535, true), (largest, 1));
     }
 
     #[test]
@@ -146,7 +155,7 @@ mod tests {
         for mtu in 576..9000 {
             let (found, packets) = search(mtu, 9000, false);
             assert!(found.out <= mtu && mtu - found.out < STEP, "{found:?} of {mtu}");
-            assert!(found.is_hole && packets <= 26, "{packets} packets for {mtu}");
+            assert!(found.is_hole && packets <= 39, "{packets} packets for {mtu}");
         }
         let (found, _) = search(300, 1500, false);
         assert_eq!((found.out, found.is_hole), (120, true));
@@ -170,13 +179,17 @@ mod tests {
     }
 
     #[test]
-    fn a_late_answer_and_a_report_about_another_size_change_nothing() {
+    fn a_late_answer_fills_the_hole_and_a_report_about_another_size_changes_nothing() {
         let mut search = PathMtu::new(120, 1500);
-        search.timed_out();
-        search.timed_out();
+        for _ in 0..TRIES {
+            search.timed_out();
+        }
+        assert!(search.found().is_hole);
         let before = search.clone();
-        search.came_back(1500, None);
         search.was_reported(1500, 1400);
         assert_eq!(search, before);
+        search.came_back(1500, None);
+        assert_eq!(search.found(), Found { out: 1500, back: 1500, is_hole: false });
+        assert_eq!(search.next(), None);
     }
 }

@@ -76,7 +76,7 @@ pub struct ReadStamp {
     pub digest: [u8; 8],
     /// The source address with which the request arrived.
     pub source: IpAddr,
-    /// The destination address with which the request arrived.
+    /// The destination address with which the request arrived; unspecified for a stranger.
     pub destination: IpAddr,
 }
 
@@ -154,14 +154,18 @@ pub struct Observed {
     pub sent: u32,
     /// The times between these requests and their answers.
     pub times: Vec<Duration>,
-    /// The stamp of the last answer.
+    /// The stamp of the last answer that has one.
     pub stamp: Option<ReadStamp>,
+    /// True if an answer came without a stamp.
+    pub is_unstamped: bool,
     /// The sizes of packets that arrive at the peer and come back; `None` before the first answer.
     pub sizes: Option<Found>,
     /// The last error about a small request.
     pub error: Option<Failure>,
     /// The number of all answers, to large requests as well.
     pub answers: u64,
+    /// True if the ingress program rewrote fewer packets from the peer than answers came: some came native.
+    pub is_native: bool,
     /// The packets from the peer that the ingress program rewrote meanwhile, less the answers.
     pub arrived: u64,
 }
@@ -184,16 +188,16 @@ pub enum State {
     Ok,
     /// The peer is marked direct, and answers from its private address.
     Direct,
-    /// Packets above a size vanish, and no router reports them.
+    /// More than a quarter of the packets, or of their answers, got lost.
+    Lossy,
+    /// Packets above a size, or their answers, vanish, and no router reports them.
     MtuHole,
     /// The peer's program stamped the request, but the hosts' members differ.
     FileDiffers,
     /// The peer's program does not know the address that this host's packets come from.
     UnknownThere,
-    /// A host answers at the peer's public address, and no program has stamped the request.
+    /// Answers came without a stamp: no program of this version handled the requests.
     NotAttached,
-    /// Answers arrive at this host's interface, and do not reach this process.
-    DroppedHere,
     /// No answer came.
     NoAnswer,
     /// This host did not send the requests.
@@ -205,11 +209,11 @@ impl State {
     pub const ALL: [Self; 9] = [
         Self::Ok,
         Self::Direct,
+        Self::Lossy,
         Self::MtuHole,
         Self::FileDiffers,
         Self::UnknownThere,
         Self::NotAttached,
-        Self::DroppedHere,
         Self::NoAnswer,
         Self::NotSent,
     ];
@@ -220,11 +224,11 @@ impl State {
         match self {
             Self::Ok => "ok",
             Self::Direct => "direct",
+            Self::Lossy => "lossy",
             Self::MtuHole => "mtu-hole",
             Self::FileDiffers => "file-differs",
             Self::UnknownThere => "unknown-there",
             Self::NotAttached => "not-attached",
-            Self::DroppedHere => "dropped-here",
             Self::NoAnswer => "no-answer",
             Self::NotSent => "not-sent",
         }
@@ -255,20 +259,30 @@ pub struct Known {
 /// Judges the path to a peer.
 #[must_use]
 pub fn judge(observed: &Observed, known: &Known) -> State {
-    if observed.times.is_empty() {
-        return match &observed.error {
-            Some(error) if error.is_local => State::NotSent,
-            Some(_) => State::NoAnswer,
-            None if observed.arrived >= u64::from(observed.sent) => State::DroppedHere,
-            None => State::NoAnswer,
-        };
+    let received = u32::try_from(observed.times.len()).unwrap_or(u32::MAX);
+    if received == 0 {
+        let is_local = observed.error.as_ref().is_some_and(|error| error.is_local);
+        return if is_local { State::NotSent } else { State::NoAnswer };
     }
+    let is_unknown = |digest: &[u8; 8]| *digest == [0; 8];
     match &observed.stamp {
-        None if known.is_direct => State::Direct,
+        _ if observed.is_unstamped => match observed.is_native && known.is_direct {
+            true => State::Direct,
+            false => State::NotAttached,
+        },
         None => State::NotAttached,
         Some(stamp) if !stamp.from_peer => State::UnknownThere,
-        Some(stamp) if stamp.digest != known.digest => State::FileDiffers,
+        Some(stamp)
+            if stamp.digest != known.digest
+                && !is_unknown(&stamp.digest)
+                && !is_unknown(&known.digest) =>
+        {
+            State::FileDiffers
+        }
         Some(_) if observed.sizes.is_some_and(|sizes| sizes.is_hole) => State::MtuHole,
+        Some(_) if observed.sent.saturating_sub(received).saturating_mul(4) > observed.sent => {
+            State::Lossy
+        }
         Some(_) => State::Ok,
     }
 }
@@ -348,33 +362,46 @@ mod tests {
 
     fn observed(sender: u8) -> Observed {
         let times = vec![Duration::from_millis(1)];
-        Observed { sent: 1, times, stamp: read(sender).stamp, ..Observed::default() }
+        let stamp = read(sender).stamp;
+        let is_unstamped = stamp.is_none();
+        Observed { sent: 1, times, stamp, is_unstamped, ..Observed::default() }
     }
 
     #[test]
     fn each_observation_has_its_state() {
         let known = Known { digest: [1, 2, 3, 4, 5, 6, 7, 8], is_direct: false };
         let other = Known { digest: [9; 8], ..known };
+        let unknown = Known { digest: [0; 8], ..known };
         let direct = Known { is_direct: true, ..known.clone() };
         let silent = Observed { sent: 3, ..Observed::default() };
         let error = |is_local| Some(Failure { reporter: None, what: "no".into(), is_local });
         let hole = Some(Found { out: 1400, back: 1400, is_hole: true });
+        let native = Observed { is_native: true, ..observed(0) };
         for (observed, known, expected) in [
             (observed(PEER), &known, State::Ok),
             (observed(PEER), &other, State::FileDiffers),
+            (observed(PEER), &unknown, State::Ok),
             (Observed { sizes: hole, ..observed(PEER) }, &known, State::MtuHole),
+            (
+                Observed { sent: 4, times: vec![Duration::ZERO; 3], ..observed(PEER) },
+                &known,
+                State::Ok,
+            ),
+            (
+                Observed { sent: 3, times: vec![Duration::ZERO; 2], ..observed(PEER) },
+                &known,
+                State::Lossy,
+            ),
+            (Observed { is_unstamped: true, ..observed(PEER) }, &known, State::NotAttached),
             (observed(STRANGER), &known, State::UnknownThere),
             (observed(0), &known, State::NotAttached),
-            (observed(0), &direct, State::Direct),
+            (observed(0), &direct, State::NotAttached),
+            (native.clone(), &direct, State::Direct),
+            (native, &known, State::NotAttached),
             (observed(PEER), &direct, State::Ok),
             (silent.clone(), &known, State::NoAnswer),
-            (Observed { arrived: 2, ..silent.clone() }, &known, State::NoAnswer),
-            (Observed { arrived: 3, ..silent.clone() }, &known, State::DroppedHere),
-            (
-                Observed { error: error(false), arrived: 3, ..silent.clone() },
-                &known,
-                State::NoAnswer,
-            ),
+            (Observed { arrived: 3, ..silent.clone() }, &known, State::NoAnswer),
+            (Observed { error: error(false), ..silent.clone() }, &known, State::NoAnswer),
             (Observed { error: error(true), ..silent }, &known, State::NotSent),
         ] {
             assert_eq!(judge(&observed, known), expected, "{observed:?}");

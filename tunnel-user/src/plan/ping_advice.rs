@@ -30,10 +30,12 @@ pub fn advice(state: State, facts: &Facts, observed: &Observed) -> (String, Opti
         State::MtuHole => {
             let out = observed.sizes.map_or(0, |sizes| sizes.out);
             (
-                format!("packets above {out} bytes vanish, and no router reports it"),
+                format!(
+                    "packets above {out} bytes, or their answers, vanish without an ICMP error"
+                ),
                 format!(
                     "let ICMP \"fragmentation needed\" and \"packet too big\" through on the way, \
-                     or: ip link set {interface} mtu {out}"
+                     or on both hosts: ip link set {interface} mtu {out}"
                 ),
             )
         }
@@ -52,23 +54,23 @@ pub fn advice(state: State, facts: &Facts, observed: &Observed) -> (String, Opti
             (
                 format!("attached without an entry for {source}"),
                 format!(
-                    "packets of {own} arrive there from {source}, and the file there has another \
-                     public address for {own}: correct it there, and rewrite attach"
+                    "packets of {own} arrive there from {source}: give both hosts a file with this \
+                     public address for {own}, and rewrite attach; or {public} is another host"
                 ),
             )
         }
         State::NotAttached => (
-            format!("answers from {public} without rewriting"),
+            format!("answers from {public} without the stamp of rewrite"),
             format!(
-                "on {peer}: rewrite attach; if it is attached, {public} is another host: correct \
-                 its public address in the file"
+                "on {peer}: rewrite attach; if it is attached: by an older version, or {public} is \
+                 another host, or the way to it is native"
             ),
         ),
-        State::DroppedHere => (
-            format!("its answers arrive at {interface}, and this host drops them"),
-            "let ICMP echo replies from the private address in: nft list ruleset, iptables -S, \
-             ip rule"
-                .into(),
+        State::Lossy => (
+            "packets, or their answers, get lost".into(),
+            format!(
+                "look for errors on the links of the path: ip -s link show {interface}, there too"
+            ),
         ),
         State::NoAnswer => no_answer(facts, observed),
         State::NotSent => (
@@ -89,13 +91,21 @@ fn no_answer(facts: &Facts, observed: &Observed) -> (String, String) {
             format!("check the way to {public}, and that {peer} is up: ip route get {public}"),
         );
     }
-    let remedy = format!(
-        "check that {peer} is up, that {public} is its public address, and that firewalls pass \
-         ICMP echo both ways; on {peer}: rewrite ping"
-    );
     match observed.arrived {
-        0 => ("nothing comes back".into(), remedy),
-        arrived => (format!("no answer, while {arrived} other packets from it arrived"), remedy),
+        0 => (
+            "nothing comes back".into(),
+            format!(
+                "check that {peer} is up, that {public} is its public address, and that firewalls \
+                 pass ICMP echo both ways; on {peer}: rewrite ping"
+            ),
+        ),
+        arrived => (
+            format!(
+                "no answer, while {arrived} packets from it arrived: it drops echo requests, or \
+                 this host drops the answers"
+            ),
+            format!("on this host and on {peer}: nft list ruleset, iptables -S, ip rule"),
+        ),
     }
 }
 

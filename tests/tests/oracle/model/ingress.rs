@@ -42,7 +42,7 @@ const PEER: u8 = 1;
 const STRANGER: u8 = 2;
 
 /// Writes this host's stamp into a ping of `rewrite ping` (docs/packet-flow.md). The stamp for a stranger lacks this
-/// host's facts.
+/// host's facts and addresses.
 fn stamp(seen: &Seen, sender: u8, change: &mut Rewriting) {
     let Ok(headers) = seen.headers() else { return };
     let Some(at) = headers.stamp_at(seen.frame) else { return };
@@ -64,7 +64,9 @@ fn stamp(seen: &Seen, sender: u8, change: &mut Rewriting) {
     let addresses = &seen.frame[headers.addresses()];
     let (source, destination) = addresses.split_at(addresses.len() / 2);
     stamp[16..16 + source.len()].copy_from_slice(source);
-    stamp[32..32 + destination.len()].copy_from_slice(destination);
+    if sender == PEER {
+        stamp[32..32 + destination.len()].copy_from_slice(destination);
+    }
     change.stamp(at, &stamp);
 }
 

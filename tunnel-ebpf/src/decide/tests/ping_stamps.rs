@@ -61,7 +61,7 @@ fn stamp<F: Version>(sender: u8, route: Route<Octets<F>>) -> Vec<u8> {
         known(&[0x12, 0x34, 0, 0, 1, 2]),
         known(&DIGEST),
         padded(route.source),
-        padded(route.destination),
+        known(&padded(route.destination)),
         known(VERSION),
     ]
     .concat()
