@@ -17,8 +17,9 @@ use crate::model::text::list;
 use crate::model::{Family, Prefix};
 use crate::ops::attached::{self, Running};
 use crate::ops::ping::{Target, exchange};
-use crate::plan::ping::{Known, Nonce, Observed, ReadStamp, judge};
+use crate::plan::ping::{Known, Observed, judge};
 use crate::plan::ping_advice::{Facts, advice};
+use crate::plan::ping_message::{Nonce, ReadStamp};
 use crate::plan::running_peers::{Awaited, RunningPeer};
 
 /// The MTU of an interface whose own MTU is unknown, in bytes.

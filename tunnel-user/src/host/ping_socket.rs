@@ -13,7 +13,7 @@ use nix::{libc, setsockopt_impl, sockopt_impl};
 use tokio::io::unix::AsyncFd;
 
 use crate::model::Family;
-use crate::plan::ping::ip_header_len;
+use crate::plan::ping_message::ip_header_len;
 
 /// The size of the receive buffer in bytes, which holds thousands of answers.
 const RECEIVE_BUFFER: usize = 4 << 20;

@@ -11,9 +11,8 @@ use tokio::time::Instant;
 use crate::host::ping_socket::{PathError, PingSocket, Received};
 use crate::model::Family;
 use crate::plan::path_mtu::PathMtu;
-use crate::plan::ping::{
-    self, Failure, Nonce, Observed, answer, quoted_sequence, request, size_min,
-};
+use crate::plan::ping::{Failure, Observed};
+use crate::plan::ping_message::{self, Nonce, answer, quoted_sequence, request, size_min};
 
 /// The pause between two requests to one peer.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -253,7 +252,13 @@ impl Exchange {
         }
     }
 
-    fn answered(&mut self, answer: ping::Answer, size: u16, fragment: Option<u16>, time: Duration) {
+    fn answered(
+        &mut self,
+        answer: ping_message::Answer,
+        size: u16,
+        fragment: Option<u16>,
+        time: Duration,
+    ) {
         self.observed.answers += 1;
         match answer.stamp {
             Some(stamp) => self.observed.stamp = Some(stamp),

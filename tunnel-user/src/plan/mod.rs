@@ -24,6 +24,7 @@ pub mod peer_tables;
 pub mod peers;
 pub mod ping;
 pub mod ping_advice;
+pub mod ping_message;
 pub mod policy_routing;
 pub mod previous_underlays;
 pub mod range;

@@ -1,151 +1,11 @@
-//! Builds the requests of `rewrite ping`, reads their answers, and judges a peer by them.
+//! Judges the path to a peer by the answers to `rewrite ping`.
 
 use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use tunnel_common::ping::{IDENTIFIER, MAGIC, PAYLOAD_LEN, PEER, STAMP_OFFSET, STRANGER, Stamp};
-
-use super::echo;
 use super::path_mtu::Found;
-use crate::model::Family;
-use crate::model::text::unpadded;
-
-/// The ICMP and ICMPv6 types of an echo request and of its answer (RFC 792; RFC 4443, sections 4.1 and 4.2).
-const ECHO: [u8; 2] = [8, 0];
-const ECHO_V6: [u8; 2] = [128, 129];
-
-/// A number that tells the answers to this process from the answers to others.
-pub type Nonce = [u8; STAMP_OFFSET - MAGIC.len()];
-
-/// The length of an IP header without options, in bytes.
-#[must_use]
-pub const fn ip_header_len(family: Family) -> usize {
-    match family {
-        Family::Ipv4 => 20,
-        Family::Ipv6 => 40,
-    }
-}
-
-/// The length of the smallest packet of a ping in bytes, IP header included.
-#[must_use]
-pub const fn size_min(family: Family) -> usize {
-    ip_header_len(family) + echo::HEADER_LEN + PAYLOAD_LEN
-}
-
-/// The echo request of a packet of `size` bytes, IP header included.
-#[must_use]
-pub fn request(family: Family, sequence: u16, nonce: Nonce, size: usize) -> Vec<u8> {
-    let mut payload = [&MAGIC[..], &nonce].concat();
-    let len = size.saturating_sub(ip_header_len(family) + echo::HEADER_LEN);
-    payload.resize(len.max(PAYLOAD_LEN), 0);
-    let [request, _] = types(family);
-    echo::request(request, IDENTIFIER, sequence, &payload)
-}
-
-const fn types(family: Family) -> [u8; 2] {
-    match family {
-        Family::Ipv4 => ECHO,
-        Family::Ipv6 => ECHO_V6,
-    }
-}
-
-/// The answer to a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
-    /// The sequence number of the request.
-    pub sequence: u16,
-    /// The stamp of the host that received the request; `None` if no program has stamped the request.
-    pub stamp: Option<ReadStamp>,
-}
-
-/// A stamp, with the addresses of one family.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReadStamp {
-    /// True if the receiver knows the sender as a peer.
-    pub from_peer: bool,
-    /// The time to live or hop limit with which the request arrived.
-    pub hop_limit: u8,
-    /// The receiver's ABI version.
-    pub abi_version: u16,
-    /// The receiver's version of `rewrite`.
-    pub version: String,
-    /// The revision of the receiver's file, if the file has one.
-    pub revision: Option<u32>,
-    /// The digest of the receiver's members.
-    pub digest: [u8; 8],
-    /// The source address with which the request arrived.
-    pub source: IpAddr,
-    /// The destination address with which the request arrived; unspecified for a stranger.
-    pub destination: IpAddr,
-}
-
-/// Reads an ICMP message, without its IP header; `None` unless it is the answer to a request with this nonce.
-#[must_use]
-pub fn answer(family: Family, message: &[u8], nonce: Nonce) -> Option<Answer> {
-    let [_, reply] = types(family);
-    let (header, payload) = message.split_first_chunk::<{ echo::HEADER_LEN }>()?;
-    let [message_type, code, _, _, i0, i1, s0, s1] = *header;
-    let is_ours = message_type == reply && code == 0 && [i0, i1] == IDENTIFIER;
-    let payload = payload.strip_prefix(&MAGIC)?.strip_prefix(&nonce)?;
-    let stamp = payload.first_chunk::<{ size_of::<Stamp>() }>()?;
-    is_ours.then(|| Answer {
-        sequence: u16::from_be_bytes([s0, s1]),
-        stamp: read_stamp(family, stamp),
-    })
-}
-
-/// The sequence number in a request with this nonce, which an ICMP error quotes.
-#[must_use]
-pub fn quoted_sequence(family: Family, message: &[u8], nonce: Nonce) -> Option<u16> {
-    let [request, _] = types(family);
-    let (header, payload) = message.split_first_chunk::<{ echo::HEADER_LEN }>()?;
-    let [message_type, _, _, _, i0, i1, s0, s1] = *header;
-    // A router need not quote more than the message's header (RFC 792).
-    let is_foreign = payload.len() >= STAMP_OFFSET
-        && !(payload.starts_with(&MAGIC) && payload[MAGIC.len()..].starts_with(&nonce));
-    let is_ours = message_type == request && [i0, i1] == IDENTIFIER && !is_foreign;
-    is_ours.then(|| u16::from_be_bytes([s0, s1]))
-}
-
-fn read_stamp(family: Family, octets: &[u8; size_of::<Stamp>()]) -> Option<ReadStamp> {
-    let mut rest = &octets[..];
-    let [sender, hop_limit, a0, a1] = take(&mut rest)?;
-    let revision = u32::from_be_bytes(take(&mut rest)?);
-    let digest = take(&mut rest)?;
-    let source = address(family, take(&mut rest)?);
-    let destination = address(family, take(&mut rest)?);
-    let version: [u8; tunnel_common::ping::VERSION_LEN] = take(&mut rest)?;
-    let from_peer = match sender {
-        PEER => true,
-        STRANGER => false,
-        _ => return None,
-    };
-    Some(ReadStamp {
-        from_peer,
-        hop_limit,
-        abi_version: u16::from_be_bytes([a0, a1]),
-        version: unpadded(&version),
-        revision: Some(revision).filter(|revision| *revision != 0),
-        digest,
-        source,
-        destination,
-    })
-}
-
-fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
-    let (first, behind) = rest.split_first_chunk()?;
-    *rest = behind;
-    Some(*first)
-}
-
-fn address(family: Family, octets: [u8; 16]) -> IpAddr {
-    let [a, b, c, d, ..] = octets;
-    match family {
-        Family::Ipv4 => [a, b, c, d].into(),
-        Family::Ipv6 => octets.into(),
-    }
-}
+use super::ping_message::ReadStamp;
 
 /// The observations about one peer.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -291,114 +151,63 @@ pub fn judge(observed: &Observed, known: &Known) -> State {
 mod tests {
     use super::*;
 
-    const NONCE: Nonce = [7; 8];
+    const DIGEST: [u8; 8] = [1, 2, 3, 4, 5, 6, 7, 8];
 
-    /// An answer to `request` with the stamp `stamp`.
-    fn echoed(family: Family, request: &[u8], stamp: &[u8]) -> Vec<u8> {
-        let [_, reply] = types(family);
-        let mut message = request.to_vec();
-        message[0] = reply;
-        let place = echo::HEADER_LEN + STAMP_OFFSET;
-        message[place..place + stamp.len()].copy_from_slice(stamp);
-        message
-    }
-
-    fn stamp(sender: u8) -> Vec<u8> {
-        let mut octets = vec![sender, 61, 0, 3, 0, 0, 1, 2];
-        octets.extend([1, 2, 3, 4, 5, 6, 7, 8]);
-        octets.extend([198, 51, 100, 2].into_iter().chain([0; 12]));
-        octets.extend([203, 0, 113, 2].into_iter().chain([0; 12]));
-        octets.extend(b"0.1.0".iter().copied().chain([0; 11]));
-        octets
-    }
-
-    fn read(sender: u8) -> Answer {
-        let request = request(Family::Ipv4, 513, NONCE, 200);
-        let reply = echoed(Family::Ipv4, &request, &stamp(sender));
-        answer(Family::Ipv4, &reply, NONCE).expect("an answer")
-    }
-
-    #[test]
-    fn a_stamp_is_read_field_by_field() {
-        let expected = ReadStamp {
-            from_peer: true,
-            hop_limit: 61,
+    fn stamp(from_peer: bool) -> ReadStamp {
+        ReadStamp {
+            from_peer,
+            hop_limit: 63,
             abi_version: 3,
             version: "0.1.0".into(),
-            revision: Some(258),
-            digest: [1, 2, 3, 4, 5, 6, 7, 8],
-            source: "198.51.100.2".parse().unwrap(),
-            destination: "203.0.113.2".parse().unwrap(),
-        };
-        assert_eq!(read(PEER), Answer { sequence: 513, stamp: Some(expected.clone()) });
-        let stranger = ReadStamp { from_peer: false, ..expected };
-        assert_eq!(read(STRANGER).stamp, Some(stranger));
-        assert_eq!(read(0).stamp, None);
-    }
-
-    #[test]
-    fn the_packet_has_the_size_that_was_asked_for() {
-        for (family, header) in [(Family::Ipv4, 20), (Family::Ipv6, 40)] {
-            assert_eq!(request(family, 1, NONCE, 1500).len() + header, 1500);
-            assert_eq!(request(family, 1, NONCE, 0).len() + header, size_min(family));
+            revision: None,
+            digest: DIGEST,
+            source: IpAddr::from([198, 51, 100, 2]),
+            destination: IpAddr::from([203, 0, 113, 2]),
         }
     }
 
-    #[test]
-    fn only_answers_to_this_process_count() {
-        for family in Family::ALL {
-            let request = request(family, 1, NONCE, 0);
-            let reply = echoed(family, &request, &[]);
-            assert!(answer(family, &reply, NONCE).is_some());
-            assert_eq!(answer(family, &reply, [8; 8]), None);
-            assert_eq!(answer(family, &request, NONCE), None);
-            assert_eq!(answer(family, &reply[..reply.len() - 1], NONCE), None);
-            assert_eq!(quoted_sequence(family, &request, NONCE), Some(1));
-            assert_eq!(quoted_sequence(family, &request[..8], NONCE), Some(1));
-            assert_eq!(quoted_sequence(family, &request, [8; 8]), None);
-            assert_eq!(quoted_sequence(family, &reply, NONCE), None);
-        }
-    }
-
-    fn observed(sender: u8) -> Observed {
+    fn observed(stamp: Option<ReadStamp>) -> Observed {
         let times = vec![Duration::from_millis(1)];
-        let stamp = read(sender).stamp;
         let is_unstamped = stamp.is_none();
         Observed { sent: 1, times, stamp, is_unstamped, ..Observed::default() }
     }
 
     #[test]
     fn each_observation_has_its_state() {
-        let known = Known { digest: [1, 2, 3, 4, 5, 6, 7, 8], is_direct: false };
+        let known = Known { digest: DIGEST, is_direct: false };
         let other = Known { digest: [9; 8], ..known };
         let unknown = Known { digest: [0; 8], ..known };
         let direct = Known { is_direct: true, ..known.clone() };
         let silent = Observed { sent: 3, ..Observed::default() };
         let error = |is_local| Some(Failure { reporter: None, what: "no".into(), is_local });
         let hole = Some(Found { out: 1400, back: 1400, is_hole: true });
-        let native = Observed { is_native: true, ..observed(0) };
+        let native = Observed { is_native: true, ..observed(None) };
         for (observed, known, expected) in [
-            (observed(PEER), &known, State::Ok),
-            (observed(PEER), &other, State::FileDiffers),
-            (observed(PEER), &unknown, State::Ok),
-            (Observed { sizes: hole, ..observed(PEER) }, &known, State::MtuHole),
+            (observed(Some(stamp(true))), &known, State::Ok),
+            (observed(Some(stamp(true))), &other, State::FileDiffers),
+            (observed(Some(stamp(true))), &unknown, State::Ok),
+            (Observed { sizes: hole, ..observed(Some(stamp(true))) }, &known, State::MtuHole),
             (
-                Observed { sent: 4, times: vec![Duration::ZERO; 3], ..observed(PEER) },
+                Observed { sent: 4, times: vec![Duration::ZERO; 3], ..observed(Some(stamp(true))) },
                 &known,
                 State::Ok,
             ),
             (
-                Observed { sent: 3, times: vec![Duration::ZERO; 2], ..observed(PEER) },
+                Observed { sent: 3, times: vec![Duration::ZERO; 2], ..observed(Some(stamp(true))) },
                 &known,
                 State::Lossy,
             ),
-            (Observed { is_unstamped: true, ..observed(PEER) }, &known, State::NotAttached),
-            (observed(STRANGER), &known, State::UnknownThere),
-            (observed(0), &known, State::NotAttached),
-            (observed(0), &direct, State::NotAttached),
+            (
+                Observed { is_unstamped: true, ..observed(Some(stamp(true))) },
+                &known,
+                State::NotAttached,
+            ),
+            (observed(Some(stamp(false))), &known, State::UnknownThere),
+            (observed(None), &known, State::NotAttached),
+            (observed(None), &direct, State::NotAttached),
             (native.clone(), &direct, State::Direct),
             (native, &known, State::NotAttached),
-            (observed(PEER), &direct, State::Ok),
+            (observed(Some(stamp(true))), &direct, State::Ok),
             (silent.clone(), &known, State::NoAnswer),
             (Observed { arrived: 3, ..silent.clone() }, &known, State::NoAnswer),
             (Observed { error: error(false), ..silent.clone() }, &known, State::NoAnswer),
