@@ -13,8 +13,7 @@ pub fn delta<A: Address>(old: Addresses<A>, new: Addresses<A>) -> u32 {
         + new.destination.sum()
         + old.source.inverse_sum()
         + old.destination.inverse_sum();
-    let sum = (sum & 0xffff_ffff) + (sum >> 32);
-    (sum as u32).wrapping_add((sum >> 32) as u32)
+    fold_to_word(sum)
 }
 
 /// The one's complement sum of `new` minus `old`, for one 16-bit field.
@@ -29,6 +28,14 @@ pub const fn delta16(old: [u8; 2], new: [u8; 2]) -> u32 {
 #[inline(always)]
 pub const fn add(a: u32, b: u32) -> u32 {
     let sum = a as u64 + b as u64;
+    (sum as u32).wrapping_add((sum >> 32) as u32)
+}
+
+/// Folds a one's complement sum of 32-bit words into one word.
+#[must_use]
+#[inline(always)]
+pub const fn fold_to_word(sum: u64) -> u32 {
+    let sum = (sum & 0xffff_ffff) + (sum >> 32);
     (sum as u32).wrapping_add((sum >> 32) as u32)
 }
 
@@ -72,8 +79,7 @@ pub fn pseudo_header<A: Address>(addresses: Addresses<A>, protocol: u8, len: u32
         + addresses.destination.sum()
         + u64::from(u32::from(protocol).to_be())
         + u64::from(len.to_be());
-    let sum = (sum & 0xffff_ffff) + (sum >> 32);
-    fold((sum as u32).wrapping_add((sum >> 32) as u32)).to_ne_bytes()
+    fold(fold_to_word(sum)).to_ne_bytes()
 }
 
 /// The new value of a sum from [`pseudo_header`] after a change of the pseudo-header by `delta`.

@@ -23,6 +23,15 @@ fn prepared(options: LabOptions) -> Result<Scenario> {
     Ok(scenario)
 }
 
+/// A lab with addresses of both families, and a file `wrong.toml` with wrong addresses in place of right ones.
+fn with_wrong(addresses: [(&str, &str); 2]) -> Result<Scenario> {
+    let scenario = prepared(LabOptions::default())?;
+    let text = scenario.lab.cluster_toml_of(&FAMILIES);
+    let text = addresses.iter().fold(text, |text, (right, wrong)| text.replace(right, wrong));
+    scenario.file("wrong.toml", text)?;
+    Ok(scenario)
+}
+
 /// The entries of `rewrite ping` on A, IPv4 first.
 fn pinged(scenario: &Scenario) -> Result<Vec<Value>> {
     let report = scenario.json(&scenario.lab.a, &["ping", "--json"])?;
@@ -125,12 +134,8 @@ fn a_peer_that_is_not_attached_is_found_although_it_answers() -> Result<()> {
 
 #[test]
 fn a_wrong_address_of_this_host_in_the_peers_file_is_found() -> Result<()> {
-    let scenario = prepared(LabOptions::default())?;
-    let [mut text] = [scenario.lab.cluster_toml_of(&FAMILIES)];
-    for (right, wrong) in [("198.51.100.2", "198.51.100.9"), ("2001:db8:a::2", "2001:db8:a::9")] {
-        text = text.replace(right, wrong);
-    }
-    scenario.file("wrong.toml", text)?;
+    let scenario =
+        with_wrong([("198.51.100.2", "198.51.100.9"), ("2001:db8:a::2", "2001:db8:a::9")])?;
     scenario.attach(&scenario.lab.a, NOTHING_MORE)?;
     scenario.attach_by(&scenario.lab.b, "wrong.toml", NOTHING_MORE)?;
     found(&scenario, "unknown-there", "without an entry for", "give both hosts a file")
@@ -138,12 +143,8 @@ fn a_wrong_address_of_this_host_in_the_peers_file_is_found() -> Result<()> {
 
 #[test]
 fn a_wrong_address_of_the_peer_in_this_hosts_file_is_found() -> Result<()> {
-    let scenario = prepared(LabOptions::default())?;
-    let [mut text] = [scenario.lab.cluster_toml_of(&FAMILIES)];
-    for (right, wrong) in [("203.0.113.2", "203.0.113.9"), ("2001:db8:b::2", "2001:db8:b::9")] {
-        text = text.replace(right, wrong);
-    }
-    scenario.file("wrong.toml", text)?;
+    let scenario =
+        with_wrong([("203.0.113.2", "203.0.113.9"), ("2001:db8:b::2", "2001:db8:b::9")])?;
     scenario.attach_by(&scenario.lab.a, "wrong.toml", NOTHING_MORE)?;
     scenario.attach(&scenario.lab.b, NOTHING_MORE)?;
     found(&scenario, "no-answer", "no route to host from", "check the way to")
@@ -152,7 +153,7 @@ fn a_wrong_address_of_the_peer_in_this_hosts_file_is_found() -> Result<()> {
 #[test]
 fn files_that_differ_are_found() -> Result<()> {
     let scenario = prepared(LabOptions::default())?;
-    let [mut text] = [format!("revision = 6\n{}", scenario.lab.cluster_toml_of(&FAMILIES))];
+    let mut text = format!("revision = 6\n{}", scenario.lab.cluster_toml_of(&FAMILIES));
     text += "\n[[member]]\nname = \"srvc\"\nprivate = [\"10.0.0.3\", \"fd00::3\"]\n\
              public = [\"192.0.2.2\", \"2001:db8:c::2\"]\n";
     scenario.file("other.toml", text)?;

@@ -6,6 +6,7 @@ use tunnel_common::ping::{PEER, STAMP_OFFSET, STRANGER};
 
 use super::icmp_message;
 use crate::address::{Address as _, Addresses};
+use crate::checksum::fold_to_word;
 use crate::counterpart::halves;
 use crate::family::Family;
 use crate::packet::PacketMut;
@@ -98,9 +99,7 @@ impl<P: PacketMut + Copy> Writer<P> {
     #[inline(always)]
     fn balance(mut self) -> Result<(), Reason> {
         let [old] = self.packet.words_at(self.offset).ok_or(Reason::Truncated)?;
-        let sum = self.sum + u64::from(old);
-        let sum = (sum & 0xffff_ffff) + (sum >> 32);
-        let word = (sum as u32).wrapping_add((sum >> 32) as u32);
+        let word = fold_to_word(self.sum + u64::from(old));
         self.packet.store_words(self.offset, &[word]).map_err(|_| Reason::WriteFailed)
     }
 }
@@ -109,8 +108,8 @@ impl<P: PacketMut + Copy> Writer<P> {
 const REFUSED: u64 = u64::MAX;
 
 /// Replaces four words at `offset`. Returns the sum of the replaced words and of the complements of the new words. This
-/// function has its own stack frame: a stamp's words together take too much of a program's 512 bytes of stack. The verifier
-/// adds up the frames along each chain of calls, and old verifiers round each frame up to 32 bytes (Linux 6.1,
+/// function has its own stack frame: a stamp's words together take too much of a program's 512 bytes of stack. The
+/// verifier adds up the frames along each chain of calls, and old verifiers round each frame up to 32 bytes (Linux 6.1,
 /// kernel/bpf/verifier.c, check_max_stack_depth).
 #[inline(never)]
 fn replaced<P: PacketMut>(mut packet: P, offset: usize, first: u64, second: u64) -> u64 {

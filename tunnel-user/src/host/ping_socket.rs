@@ -64,6 +64,10 @@ const IPV6_RECVFRAGSIZE: i32 = 77;
 pub struct PingSocket {
     socket: AsyncFd<OwnedFd>,
     family: Family,
+    /// Space for a message.
+    buffer: Vec<u8>,
+    /// Space for control messages.
+    control: Vec<u8>,
 }
 
 /// A packet, or an error about a packet.
@@ -131,7 +135,8 @@ impl PingSocket {
         bind(socket.as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(address, 0)))?;
         // SAFETY: the descriptor is owned, always the same, and closed when its owner is dropped.
         let socket = unsafe { AsyncFd::register(socket) }?;
-        Ok(Self { socket, family })
+        let (buffer, control) = (vec![0; MESSAGE_MAX], vec![0; CONTROL_LEN]);
+        Ok(Self { socket, family, buffer, control })
     }
 
     /// Sends an ICMP message.
@@ -158,20 +163,19 @@ impl PingSocket {
     ///
     /// # Errors
     /// The kernel's errors.
-    pub fn receive(&self) -> io::Result<Option<Received>> {
+    pub fn receive(&mut self) -> io::Result<Option<Received>> {
         match self.receive_with(MsgFlags::MSG_ERRQUEUE)? {
             Some(received) => Ok(Some(received)),
             None => self.receive_with(MsgFlags::empty()),
         }
     }
 
-    fn receive_with(&self, flags: MsgFlags) -> io::Result<Option<Received>> {
-        let (mut buffer, mut control) = (vec![0; MESSAGE_MAX], vec![0; CONTROL_LEN]);
+    fn receive_with(&mut self, flags: MsgFlags) -> io::Result<Option<Received>> {
         let descriptor = self.socket.get_ref().as_raw_fd();
         let (address, len, cmsgs) = loop {
-            let mut slices = [IoSliceMut::new(&mut buffer)];
+            let mut slices = [IoSliceMut::new(&mut self.buffer)];
             let received: Result<RecvMsg<'_, '_, SockaddrStorage>, _> =
-                recvmsg(descriptor, &mut slices, Some(&mut control), flags);
+                recvmsg(descriptor, &mut slices, Some(&mut self.control), flags);
             match received {
                 Ok(received) => {
                     let cmsgs: Vec<_> = received.cmsgs().map(Iterator::collect).unwrap_or_default();
@@ -188,7 +192,7 @@ impl PingSocket {
                 Err(error) => return Err(error.into()),
             }
         };
-        buffer.truncate(len);
+        let mut buffer = self.buffer[..len].to_vec();
         let Some(address) = address else { return Ok(None) };
         if flags.contains(MsgFlags::MSG_ERRQUEUE) {
             let error = cmsgs.iter().find_map(path_error);

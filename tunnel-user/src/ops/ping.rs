@@ -69,21 +69,21 @@ pub async fn exchange(targets: &[Target], count: u32, nonce: Nonce) -> io::Resul
                     peer.act(socket, count, nonce, now);
                 }
             }
-            receive(&sockets, &by_address, &mut peers, nonce)?;
+            receive(&mut sockets, &by_address, &mut peers, nonce)?;
         }
         let Some(next) = peers.iter().filter_map(|peer| peer.due(count)).min() else { break };
         tokio::select! {
             ready = any_readable(&sockets) => ready?,
             () = tokio::time::sleep_until(next.min(now + TICK)) => {}
         }
-        receive(&sockets, &by_address, &mut peers, nonce)?;
+        receive(&mut sockets, &by_address, &mut peers, nonce)?;
     }
     Ok(peers.into_iter().map(Exchange::observed).collect())
 }
 
 /// Hands everything that has arrived to the exchanges.
 fn receive(
-    sockets: &[(IpAddr, PingSocket)],
+    sockets: &mut [(IpAddr, PingSocket)],
     by_address: &BTreeMap<IpAddr, usize>,
     peers: &mut [Exchange],
     nonce: Nonce,
@@ -195,12 +195,12 @@ impl Exchange {
 
     /// Sends the next large request, if none is on its way.
     fn search_on(&mut self, socket: &PingSocket, nonce: Nonce, now: Instant) {
-        if let Some((sequence, until)) = self.large {
+        if let Some((_, until)) = self.large {
             if now < until {
                 return;
             }
             // The request stays pending: a late answer counts.
-            self.large = self.large.filter(|(pending, _)| *pending != sequence);
+            self.large = None;
             self.search.iter_mut().for_each(PathMtu::timed_out);
         }
         let Some(size) = self.search.as_ref().and_then(PathMtu::next) else { return };
