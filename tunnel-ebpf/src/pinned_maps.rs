@@ -228,6 +228,11 @@ impl<F: FamilyMaps> Tables<F::Address> for PinnedMaps<F> {
     }
 
     #[inline(always)]
+    fn count_router_error(&self, slot: u32, count: Count) {
+        count::router_error(slot, count);
+    }
+
+    #[inline(always)]
     fn has_prefixes(&self) -> bool {
         F::has_prefixes()
     }
@@ -294,8 +299,12 @@ impl<F: FamilyMaps> Tables<F::Address> for PinnedMaps<F> {
 
     #[inline(always)]
     fn set_replies_native(&self, private: F::Address, public: F::Address, is_native: bool) {
-        peer_notes::set_replies_native::<F>(&private.octets(), is_native);
-        peer_notes::set_replies_native::<F>(&public.octets(), is_native);
+        // Set the private entry first, and clear the public entry first: if one processor sets the entries while another
+        // clears them, the public entry never stays clear beside a set private entry. A packet from the public address
+        // clears only what the public entry shows.
+        let (first, second) = if is_native { (private, public) } else { (public, private) };
+        peer_notes::set_replies_native::<F>(&first.octets(), is_native);
+        peer_notes::set_replies_native::<F>(&second.octets(), is_native);
     }
 
     #[inline(always)]

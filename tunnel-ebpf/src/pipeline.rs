@@ -227,6 +227,7 @@ fn error_in_steps<D: Path, F: Family, P: PacketMut + Copy, T: Tables<F::Address>
                 packet,
                 tables,
                 D::DIRECTION,
+                new.is_from_router,
                 outcome,
             ))
             .to_bits()

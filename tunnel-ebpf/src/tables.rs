@@ -34,6 +34,9 @@ pub trait Tables<A: Address> {
     /// Counts a packet that was rewritten for the peer in `slot`.
     fn count_rewritten(&self, slot: u32, direction: Direction, count: Count);
 
+    /// Counts a rewritten ICMP error of a router, about a packet to the peer in `slot`.
+    fn count_router_error(&self, slot: u32, count: Count);
+
     /// True if there are peers that are prefixes.
     fn has_prefixes(&self) -> bool;
 

@@ -305,6 +305,8 @@ impl Tables<Words<1>> for &HostTables<'_> {
 
     fn count_rewritten(&self, _: u32, _: Direction, _: Count) {}
 
+    fn count_router_error(&self, _: u32, _: Count) {}
+
     fn has_prefixes(&self) -> bool {
         false
     }

@@ -12,6 +12,8 @@ use crate::model::Fate;
 pub enum Counter {
     /// Rewritten packets of the peer in this slot.
     Peer(Direction, u32),
+    /// Rewritten errors of routers about packets to the peer in this slot. The programs count packets alone.
+    RouterErrors(u32),
     /// Packets that were not rewritten, and count for this reason.
     Reason(Direction, Reason),
 }
@@ -36,6 +38,9 @@ impl Counts {
         match fate {
             Fate::NotOurs => {}
             Fate::Rewritten { slot } => self.add(Counter::Peer(direction, slot), count),
+            Fate::RouterError { slot } => {
+                self.add(Counter::RouterErrors(slot), Count { bytes: 0, ..count });
+            }
             Fate::Kept(reason) => self.add(Counter::Reason(direction, reason), count),
         }
     }

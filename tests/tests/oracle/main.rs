@@ -33,7 +33,8 @@ use episode::Hosts;
 use programs::{Abilities, Loaded};
 use steps::{Episode, STEPS};
 use tally::{
-    NOT_OURS, NOTICE_MARKED, REWRITTEN, REWRITTEN_WITH_QUOTE, STAMPED, STAMPED_FOR_STRANGER, Tally,
+    NOT_OURS, NOTICE_MARKED, REWRITTEN, REWRITTEN_WITH_QUOTE, ROUTER_ERROR, STAMPED,
+    STAMPED_FOR_STRANGER, Tally,
 };
 
 /// Frames for each program in an ordinary run.
@@ -150,7 +151,7 @@ fn assert_wide(tally: &Tally, packets: u64) {
         assert!(frames >= packets, "{}: {frames} frames", program.name());
         assert!(tally.ways_back(program) * 5 > frames, "{tally}");
         let of_ingress = match programs::direction(program) {
-            Direction::Ingress => &[NOTICE_MARKED, STAMPED, STAMPED_FOR_STRANGER][..],
+            Direction::Ingress => &[NOTICE_MARKED, ROUTER_ERROR, STAMPED, STAMPED_FOR_STRANGER][..],
             Direction::Egress => &[],
         };
         let of_both = [NOT_OURS, REWRITTEN, REWRITTEN_WITH_QUOTE];

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use aya::maps::lpm_trie::{Key as PrefixKey, LpmTrie};
 use aya::maps::{Array, HashMap as BpfHashMap, Map, PerCpuArray};
 use aya::{Ebpf, Pod};
@@ -333,6 +333,9 @@ pub fn counts(ebpf: &Ebpf) -> Result<Counts> {
         for one in per_peer.get(&slot, 0)?.iter() {
             counts.add(Counter::Peer(Direction::Egress, slot), one.egress);
             counts.add(Counter::Peer(Direction::Ingress, slot), one.ingress);
+            let errors = Count { packets: one.router_errors, bytes: 0 };
+            counts.add(Counter::RouterErrors(slot), errors);
+            check_times(one, slot)?;
         }
     }
     let per_reason: PerCpuArray<_, ReasonCounters> =
@@ -346,6 +349,14 @@ pub fn counts(ebpf: &Ebpf) -> Result<Counts> {
     }
     counts.0.retain(|_, count| *count != Count::default());
     Ok(counts)
+}
+
+/// Checks that the programs have set a time exactly if they have counted a packet in the same direction.
+fn check_times(one: &PeerCounters, slot: u32) -> Result<()> {
+    for (count, last) in [(one.egress, one.last_sent), (one.ingress, one.last_heard)] {
+        ensure!((count.packets > 0) == (last > 0), "slot {slot}: {one:?}");
+    }
+    Ok(())
 }
 
 fn map_mut<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Map> {

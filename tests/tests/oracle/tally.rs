@@ -13,6 +13,7 @@ pub const NOTICE_MARKED: &str = "notice-marked";
 pub const STAMPED: &str = "stamped";
 pub const STAMPED_FOR_STRANGER: &str = "stamped-for-stranger";
 pub const REWRITTEN: &str = "rewritten";
+pub const ROUTER_ERROR: &str = "router-error";
 pub const REWRITTEN_WITH_QUOTE: &str = "rewritten-with-quote";
 
 /// For each program: the number of frames by fate, and the number of frames that went back through the other side's
@@ -33,6 +34,7 @@ impl Tally {
             Fate::Rewritten { .. } if prediction.after.is_stamped => STAMPED,
             Fate::Rewritten { .. } if prediction.after.has_quote => REWRITTEN_WITH_QUOTE,
             Fate::Rewritten { .. } => REWRITTEN,
+            Fate::RouterError { .. } => ROUTER_ERROR,
             Fate::Kept(reason) => reason.name(),
         };
         *self.fates.entry(program).or_default().entry(name).or_default() += 1;

@@ -91,7 +91,7 @@ impl<P: Packet> Shape<P> {
         let wire = self.frame(from_to(ROUTER, SRVA.public), public_out);
         let here = self.frame(from_to(ROUTER, SRVA.private), private_out);
         let what = format!("{}, from a router", self.what);
-        Row::new(Direction::Ingress, what, &wire).rewritten(&here, 0)
+        Row::new(Direction::Ingress, what, &wire).rewritten_for_router(&here, 0)
     }
 
     /// Three rows: from srva to srvb about a packet of srvb, from srvb to srva about a packet of srva, and from a
@@ -297,6 +297,6 @@ fn behind_nat<P: Packet>() -> [Row; 3] {
             &udp.frame(by_router(UNDERLAY_BEHIND_NAT), &out),
         )
         .at(AT_SRVA_BEHIND_NAT)
-        .rewritten(&udp.frame(by_router(SRVA.private), private_out), 0),
+        .rewritten_for_router(&udp.frame(by_router(SRVA.private), private_out), 0),
     ]
 }

@@ -73,7 +73,7 @@ fn about_the_other_peer<P: Packet>() -> [Row; 3] {
             format!("{what}, from a router"),
             &shape.frame(from_to(ROUTER, SRVA.public), &to_srvc_public),
         )
-        .rewritten(
+        .rewritten_for_router(
             &shape.frame(from_to(ROUTER, SRVA.private), &to_srvc_private),
             AT_SRVA.slot(SRVC),
         ),

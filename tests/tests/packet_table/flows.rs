@@ -124,9 +124,12 @@ fn errors_about_flows<P: Packet>() -> Vec<Row> {
         after_udp("an error about another port", about_other.frame(public_in, public_out))
             .rewritten(&about_other.frame(private_in, private_out), 0),
         after_udp("an error of a router about another port", by_router(&about_other))
-            .rewritten(&about_other.frame(from_to(ROUTER, SRVA.private), private_out), 0),
+            .rewritten_for_router(
+                &about_other.frame(from_to(ROUTER, SRVA.private), private_out),
+                0,
+            ),
         after_udp("an error of a router that quotes half of the ports", by_router(&ports_cut))
-            .rewritten(&ports_cut.frame(from_to(ROUTER, SRVA.private), private_out), 0),
+            .rewritten_for_router(&ports_cut.frame(from_to(ROUTER, SRVA.private), private_out), 0),
     ]
 }
 

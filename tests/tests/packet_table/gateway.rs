@@ -244,7 +244,7 @@ fn errors<P: Packet>() -> Vec<Row> {
                 format!("an error of a router to {what}"),
                 &error.frame(from_to(ROUTER, own.public), &sent_public),
             )
-            .rewritten(&error.frame(from_to(ROUTER, own.private), &sent_private), 0),
+            .rewritten_for_router(&error.frame(from_to(ROUTER, own.private), &sent_private), 0),
             at_gateway(
                 Direction::Egress,
                 format!("an error of a router behind the gateway about a packet to {what}"),

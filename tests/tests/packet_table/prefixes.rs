@@ -291,7 +291,7 @@ fn errors<P: Packet>() -> Vec<Row> {
                 format!("an error of a router about {name}"),
                 &error.frame(from_to(ROUTER, SRVA.public), &sent_public),
             )
-            .rewritten(&error.frame(from_to(ROUTER, SRVA.private), &sent_private), slot),
+            .rewritten_for_router(&error.frame(from_to(ROUTER, SRVA.private), &sent_private), slot),
         ]);
     }
     rows

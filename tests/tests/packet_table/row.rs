@@ -17,6 +17,8 @@ pub enum Counted {
     Nowhere,
     /// The counter of the peer in this slot.
     ForPeer(u32),
+    /// The counter of routers' errors about packets to the peer in this slot.
+    ForRouter(u32),
     /// The counter of this reason.
     As(Reason),
 }
@@ -218,6 +220,14 @@ impl Row {
         self.there.expected = expected.to_bytes();
         self.there.counted = Counted::ForPeer(slot);
         self
+    }
+
+    /// Expects that the packet, an error from a router about a packet to the peer in `slot`, is rewritten to
+    /// `expected`.
+    pub fn rewritten_for_router(self, expected: &Frame, slot: u32) -> Self {
+        let mut row = self.rewritten(expected, slot);
+        row.there.counted = Counted::ForRouter(slot);
+        row
     }
 
     /// Expects that the program of `host` for the opposite direction restores the packet.

@@ -127,7 +127,7 @@ fn errors_that_arrive<P: Packet>() -> Vec<Row> {
             what,
             &error.frame(from_to(ROUTER, SRVA.public), public_out),
         )
-        .rewritten(&error.frame(from_to(ROUTER, SRVA.public), sent_here), 0);
+        .rewritten_for_router(&error.frame(from_to(ROUTER, SRVA.public), sent_here), 0);
         rows.extend([after_sending(by_peer, packet), after_sending(by_router, packet)]);
     }
     let error = about(&other);

@@ -14,6 +14,8 @@ pub struct IcmpErrorRewrite<A> {
     pub quoted: Addresses<A>,
     /// True if the program rewrites the quoted packet.
     pub has_quote: bool,
+    /// True if a router sent the error to this host, about a packet to a peer.
+    pub is_from_router: bool,
     /// The offset of the ICMP message, in bytes.
     pub header_len: u32,
     /// The quoted transport checksum.
@@ -32,6 +34,7 @@ impl<A: Address> IcmpErrorRewrite<A> {
             wire: none,
             quoted: none,
             has_quote: false,
+            is_from_router: false,
             header_len: 0,
             quoted_checksum: QuotedChecksum::new(0, ChecksumKind::None),
             slot: 0,

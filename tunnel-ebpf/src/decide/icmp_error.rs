@@ -208,6 +208,7 @@ fn quoted_flow<F: Family, P: Packet, T: Tables<F::Address>>(
     new.has_quote = true;
     if !is_from_peer {
         new.slot = slot;
+        new.is_from_router = true;
     }
     Ok(QuotedFlow::Ours)
 }
@@ -218,10 +219,15 @@ pub fn count_with_quote<F: Family, P: Packet, T: Tables<F::Address>>(
     packet: &P,
     tables: &T,
     direction: Direction,
+    is_from_router: bool,
     outcome: Outcome,
 ) -> Outcome {
-    if let Outcome::Rewritten { slot } = outcome {
-        tables.count_rewritten(slot, direction, packet.count());
+    match outcome {
+        Outcome::Rewritten { slot } if is_from_router => {
+            tables.count_router_error(slot, packet.count());
+        }
+        Outcome::Rewritten { slot } => tables.count_rewritten(slot, direction, packet.count()),
+        Outcome::NotOurs | Outcome::NotRewritten(_) => {}
     }
     outcome
 }

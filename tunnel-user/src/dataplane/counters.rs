@@ -21,10 +21,7 @@ impl Maps {
             .peer_counters
             .get(&slot, 0)
             .context(|| format!("reading slot {slot} of {}", maps::PEER_COUNTERS))?;
-        Ok(values.iter().fold(PeerCounters::default(), |sum, cpu| PeerCounters {
-            egress: sum.egress.plus(cpu.egress),
-            ingress: sum.ingress.plus(cpu.ingress),
-        }))
+        Ok(values.iter().fold(PeerCounters::default(), |sum, cpu| sum.plus(*cpu)))
     }
 
     /// Sets the counters of these slots to zero.

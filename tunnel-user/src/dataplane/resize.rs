@@ -243,10 +243,7 @@ impl Pairs {
         self.v4.catch_up()?;
         self.v6.catch_up()?;
         for (slot, _) in self.members.new.entries().context(|| self.members.copying())? {
-            add(&mut self.peer_counters, slot, |a, b| PeerCounters {
-                egress: a.egress.plus(b.egress),
-                ingress: a.ingress.plus(b.ingress),
-            })?;
+            add(&mut self.peer_counters, slot, PeerCounters::plus)?;
         }
         for direction in 0..self.reason_counters.old.len() {
             add(&mut self.reason_counters, direction, |mut a, b| {

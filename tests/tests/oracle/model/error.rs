@@ -90,7 +90,7 @@ pub fn from_router(model: &mut Model, seen: &Seen, change: &mut Rewriting) -> Fa
         Ok(ControlFlow::Continue(sent)) => {
             change.quote(&sent.quoted, sent.source, sent.destination);
             change.error(&headers, headers.source, sent.source);
-            Fate::Rewritten { slot: sent.slot }
+            Fate::RouterError { slot: sent.slot }
         }
         Ok(ControlFlow::Break(Some(reason))) => Fate::Kept(reason),
         // The quote does not show a packet to a peer.

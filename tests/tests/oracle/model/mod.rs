@@ -36,6 +36,11 @@ pub enum Fate {
         /// The peer's slot.
         slot: u32,
     },
+    /// A router's error about a packet to the peer in the slot is rewritten, and counted as such.
+    RouterError {
+        /// The peer's slot.
+        slot: u32,
+    },
     /// The packet is not rewritten, and counted by reason.
     Kept(Reason),
 }

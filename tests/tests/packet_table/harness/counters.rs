@@ -13,6 +13,8 @@ use tunnel_common::outcome::{Direction, Reason, ReasonCounters};
 pub enum Counter {
     /// Rewritten packets of the peer in this slot.
     Peer(Direction, u32),
+    /// Rewritten errors of routers about packets to the peer in this slot. The programs count packets alone.
+    RouterErrors(u32),
     /// Packets that the program did not rewrite, counted under this reason.
     Reason(Direction, Reason),
 }
@@ -26,6 +28,8 @@ pub fn counts(ebpf: &Ebpf) -> Result<Vec<(Counter, Count)>> {
         for one in per_peer.get(&slot, 0)?.iter() {
             counts.push((Counter::Peer(Direction::Egress, slot), one.egress));
             counts.push((Counter::Peer(Direction::Ingress, slot), one.ingress));
+            let errors = Count { packets: one.router_errors, bytes: 0 };
+            counts.push((Counter::RouterErrors(slot), errors));
         }
     }
     let map = ebpf.map(maps::REASON_COUNTERS).context("no counters")?;
@@ -46,7 +50,7 @@ pub fn reset(ebpf: &mut Ebpf) -> Result<()> {
     let cpus = nr_cpus().map_err(|(path, error)| anyhow!("{path}: {error}"))?;
     for (counter, _) in counts(ebpf)? {
         match counter {
-            Counter::Peer(_, slot) => {
+            Counter::Peer(_, slot) | Counter::RouterErrors(slot) => {
                 let map = ebpf.map_mut(maps::PEER_COUNTERS).context("no counters")?;
                 let zeros = PerCpuValues::try_from(vec![PeerCounters::default(); cpus])?;
                 PerCpuArray::try_from(map)?.set(slot, zeros, 0)?;

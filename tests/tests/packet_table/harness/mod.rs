@@ -160,6 +160,9 @@ fn expected_counts(passage: &Passage) -> Vec<(Counter, Count)> {
     match passage.counted {
         Counted::Nowhere => Vec::new(),
         Counted::ForPeer(slot) => vec![(Counter::Peer(passage.direction, slot), count)],
+        Counted::ForRouter(slot) => {
+            vec![(Counter::RouterErrors(slot), Count { bytes: 0, ..count })]
+        }
         Counted::As(reason) => vec![(Counter::Reason(passage.direction, reason), count)],
     }
 }

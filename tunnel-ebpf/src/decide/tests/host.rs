@@ -88,9 +88,10 @@ impl<F: Version> Host<F> {
     /// - no write goes past the packet's own length;
     /// - a packet without a rewrite gets no write, not even a failed one;
     /// - the sum that came with the packet (CHECKSUM_COMPLETE) is still the sum over all its bytes;
-    /// - a rewritten packet is counted once, and any other packet is not counted.
+    /// - a rewritten packet is counted once, for the peer or as a router's error, and any other packet is not counted.
     pub fn pass(&self, direction: Direction, packet: &mut Slice) -> Outcome {
         let before = packet.as_bytes().to_vec();
+        let router_errors_before = self.tables.router_errors.borrow().len();
         let outcome = self.run(direction, packet);
         // The program writes a mark into a notice for the kernel to echo: one write, although the outcome is not a
         // rewrite.
@@ -117,11 +118,17 @@ impl<F: Version> Host<F> {
             assert!(written.end <= len, "{outcome:?}: {written:?} written: {before:02x?}");
         }
         let counted = self.tables.counted.take();
+        let router_errors = self.tables.router_errors.borrow()[router_errors_before..].to_vec();
         match outcome {
+            Outcome::Rewritten { slot } if !router_errors.is_empty() => {
+                assert_eq!((&router_errors[..], &counted[..]), (&[slot][..], &[][..]));
+            }
             Outcome::Rewritten { slot } => {
                 assert_eq!(counted, [(slot, direction, packet.count())], "{before:02x?}");
             }
-            Outcome::NotOurs | Outcome::NotRewritten(_) => assert_eq!(counted, [], "{outcome:?}"),
+            Outcome::NotOurs | Outcome::NotRewritten(_) => {
+                assert_eq!((&counted[..], &router_errors[..]), (&[][..], &[][..]), "{outcome:?}");
+            }
         }
         match outcome {
             Outcome::NotRewritten(Reason::WriteFailed) => {}

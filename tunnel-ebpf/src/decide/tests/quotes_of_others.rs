@@ -92,7 +92,8 @@ fn errors_that_arrive_quote_packets_of_this_host_to_a_peer<F: Version>() {
         routes::<F>().flat_map(|outer| routes::<F>().map(move |quoted| (outer, quoted)))
     {
         let wire = error::<F>().bytes_quoting(outer, quoted);
-        let (outcome, received) = Host::<F>::srva().handle(Direction::Ingress, &wire);
+        let host = Host::<F>::srva();
+        let (outcome, received) = host.handle(Direction::Ingress, &wire);
         let went_to =
             slot::<F>(quoted.destination, false).filter(|_| quoted.source == F::SRVA.public);
         let is_for_us = outer.destination == F::SRVA.public;
@@ -107,6 +108,8 @@ fn errors_that_arrive_quote_packets_of_this_host_to_a_peer<F: Version>() {
         assert_eq!(outcome, expected, "{outer:?} {quoted:?}");
         if let Outcome::Rewritten { .. } = outcome {
             let is_from_peer = slot::<F>(outer.source, false).is_some();
+            let router_errors = host.tables.router_errors.borrow();
+            assert_eq!(router_errors.is_empty(), is_from_peer, "{outer:?} {quoted:?}");
             let source = if is_from_peer { other::<F>(outer.source) } else { outer.source };
             let quoted = if went_to.is_some() { both::<F>(quoted) } else { quoted };
             let expected = error::<F>().bytes_quoting(Route::new(source, F::SRVA.private), quoted);

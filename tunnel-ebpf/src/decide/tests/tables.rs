@@ -75,6 +75,8 @@ pub struct HostTables<F: Version> {
     pub flows: RefCell<Flows<Octets<F>>>,
     /// The counts of rewritten packets, each with the peer's slot and the direction.
     pub counted: RefCell<Vec<(u32, Direction, Count)>>,
+    /// The slots of the peers for which a router's error was counted.
+    pub router_errors: RefCell<Vec<u32>>,
     pub now: Cell<u64>,
 }
 
@@ -93,6 +95,7 @@ impl<F: Version> HostTables<F> {
             bypass: HashSet::new(),
             flows: RefCell::default(),
             counted: RefCell::default(),
+            router_errors: RefCell::default(),
             now,
         }
     }
@@ -305,6 +308,10 @@ impl<F: Version> Tables<F::Address> for &HostTables<F> {
 
     fn count_rewritten(&self, slot: u32, direction: Direction, count: Count) {
         self.counted.borrow_mut().push((slot, direction, count));
+    }
+
+    fn count_router_error(&self, slot: u32, _: Count) {
+        self.router_errors.borrow_mut().push(slot);
     }
 
     fn has_prefixes(&self) -> bool {

@@ -7,12 +7,12 @@ use std::path::PathBuf;
 use aya::Pod;
 use aya::maps::lpm_trie::Key;
 use tunnel_common::attachment::Attachment;
-use tunnel_common::counters::Count;
 use tunnel_common::maps;
 use tunnel_common::outcome::{Direction, Reason, ReasonCounters};
 use tunnel_common::peers::{Peer, PeerKey};
 
 use super::convert::caught_up;
+use super::peer_counters::{self, larger_count};
 use super::pinned::Pinned;
 use super::previous_abi::{self as previous, SHARED};
 use super::{Abi, pin_again, remove, under_way};
@@ -205,6 +205,7 @@ fn catch_up(
     let (old, new) = (Pinned::of(folder, abi.other()), Pinned::of(next, abi));
     note_flows::<[u8; 4]>(&old, &new, maps::PEERS_V4, maps::PREFIXES_V4)?;
     note_flows::<[u8; 16]>(&old, &new, maps::PEERS_V6, maps::PREFIXES_V6)?;
+    peer_counters::add(&old, &new, counted.is_none())?;
     for direction in BOTH {
         let now = old.reasons(direction)?;
         let before = counted.map(|counted| &counted[direction as usize]);
@@ -215,17 +216,13 @@ fn catch_up(
                 let place = sum.get_mut(*reason);
                 *place = match before {
                     Some(before) => caught_up(*place, before.get(*reason), now.get(*reason)),
-                    None => larger(*place, now.get(*reason)),
+                    None => larger_count(*place, now.get(*reason)),
                 };
             }
         }
         new.set_reasons(direction, sums)?;
     }
     Ok(())
-}
-
-fn larger(a: Count, b: Count) -> Count {
-    Count { packets: a.packets.max(b.packets), bytes: a.bytes.max(b.bytes) }
 }
 
 fn note_flows<A: Address + Pod>(

@@ -2,7 +2,7 @@
 
 use tunnel_common::ABI_VERSION;
 use tunnel_common::attachment::Attachment;
-use tunnel_common::counters::Count;
+use tunnel_common::counters::{Count, PeerCounters};
 use tunnel_common::outcome::{Reason, ReasonCounters};
 use tunnel_common::peers::{Peer, ROLE_FORMER};
 use tunnel_common::settings::{ETHERNET_HEADER_LEN, Settings, VLAN_ANY, VLAN_NONE};
@@ -147,6 +147,18 @@ pub const fn attachment_back(new: &Attachment) -> previous::Attachment {
         version: new.version,
         network: new.network,
     }
+}
+
+/// Converts a peer's counters from ABI 2, which keeps no times, to this version.
+#[must_use]
+pub fn counters_forth(old: &previous::PeerCounters) -> PeerCounters {
+    PeerCounters { egress: old.egress, ingress: old.ingress, ..PeerCounters::default() }
+}
+
+/// Converts a peer's counters from this version to ABI 2, and drops the times and the routers' errors.
+#[must_use]
+pub const fn counters_back(new: &PeerCounters) -> previous::PeerCounters {
+    previous::PeerCounters { egress: new.egress, ingress: new.ingress }
 }
 
 /// Converts counts from ABI 2 to this version. Each count keeps its reason.

@@ -8,6 +8,7 @@
 
 pub mod change;
 pub mod convert;
+mod peer_counters;
 mod pinned;
 pub mod previous_abi;
 

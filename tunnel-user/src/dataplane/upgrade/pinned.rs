@@ -7,6 +7,7 @@ use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{Array, Map, MapData, MapError, PerCpuArray, PerCpuValues};
 use tunnel_common::attachment::Attachment;
 use tunnel_common::maps;
+use tunnel_common::members::Member;
 use tunnel_common::outcome::{Direction, ReasonCounters};
 use tunnel_common::peers::{Peer, PeerKey};
 
@@ -29,7 +30,7 @@ pub(super) type Prefixes<A> = Vec<(Key<A>, Peer<A>)>;
 /// The pinned maps of one ABI in a folder.
 pub(super) struct Pinned<'a> {
     folder: &'a Folder,
-    abi: Abi,
+    pub(super) abi: Abi,
 }
 
 impl<'a> Pinned<'a> {
@@ -130,6 +131,13 @@ impl<'a> Pinned<'a> {
         }
     }
 
+    /// The slots of all members.
+    pub fn slots(&self) -> Result<Vec<u32>, Error> {
+        let members: Table<u32, Member> = self.open(maps::MEMBERS, Map::HashMap)?;
+        let entries = members.entries().context(|| reading(maps::MEMBERS))?;
+        Ok(entries.into_iter().map(|(slot, _)| slot).collect())
+    }
+
     /// The counts of each CPU in a direction. A reason that the ABI lacks has the count 0.
     pub fn reasons(&self, direction: Direction) -> Result<Vec<ReasonCounters>, Error> {
         let name = maps::REASON_COUNTERS;
@@ -207,7 +215,8 @@ impl<'a> Pinned<'a> {
         Ok(record.abi_version)
     }
 
-    fn open<T: TryFrom<Map, Error = MapError>>(
+    /// Opens the map `name`.
+    pub(super) fn open<T: TryFrom<Map, Error = MapError>>(
         &self,
         name: &str,
         kind: fn(MapData) -> Map,

@@ -22,23 +22,23 @@ pub const SELVES_V4: &str = "selves_v4";
 pub const SELVES_V6: &str = "selves_v6";
 
 /// Maps with the same shape in both versions: the name in ABI 2, and the name in ABI 3.
-pub const SHARED: [(&str, &str); 8] = [
+pub const SHARED: [(&str, &str); 7] = [
     (SELVES, maps::LOCAL_MEMBERS),
     (SELVES_V4, maps::LOCAL_V4),
     (SELVES_V6, maps::LOCAL_V6),
     (maps::MEMBERS, maps::MEMBERS),
     (maps::BYPASS, maps::BYPASS),
-    (maps::PEER_COUNTERS, maps::PEER_COUNTERS),
     (maps::FLOWS_V4, maps::FLOWS_V4),
     (maps::FLOWS_V6, maps::FLOWS_V6),
 ];
 
 /// Maps with the same name in both versions, but with different shapes.
-pub const CONVERTED: [&str; 6] = [
+pub const CONVERTED: [&str; 7] = [
     maps::PEERS_V4,
     maps::PEERS_V6,
     maps::PREFIXES_V4,
     maps::PREFIXES_V6,
+    maps::PEER_COUNTERS,
     maps::REASON_COUNTERS,
     maps::ATTACHMENT,
 ];
@@ -60,6 +60,16 @@ pub const SHAPES: [(&str, MapType, u32, u32); 14] = [
     (maps::FLOWS_V4, MapType::LruHash, 16, 16),
     (maps::FLOWS_V6, MapType::LruHash, 40, 16),
 ];
+
+/// The value of `peer_counters`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PeerCounters {
+    /// The rewritten packets to the peer.
+    pub egress: Count,
+    /// The rewritten packets from the peer.
+    pub ingress: Count,
+}
 
 /// The value of `peers_*` and `prefixes_*`.
 #[repr(C)]
@@ -188,5 +198,5 @@ macro_rules! plain_old_data {
     )+};
 }
 
-plain_old_data!(Peer<[u8; 4]>: 32, Peer<[u8; 16]>: 80, Settings: 8, Attachment: 144);
+plain_old_data!(Peer<[u8; 4]>: 32, Peer<[u8; 16]>: 80, Settings: 8, Attachment: 144, PeerCounters: 32);
 const _: () = assert!(NAME_LEN == 64 && size_of::<ReasonCounters>() == 240);
