@@ -12,8 +12,8 @@ use nix::net::if_::if_nametoindex;
 use tracing_subscriber::EnvFilter;
 use tunnel_user::commands::check::Level;
 use tunnel_user::commands::{
-    apply, attach, check, confirm, detach, diff, downgrade, peer, ping, revert, run, stats, status,
-    switch,
+    apply, attach, check, confirm, detach, diff, doctor, downgrade, peer, ping, revert, run, stats,
+    status, switch,
 };
 use tunnel_user::error::{Context as _, Error};
 use tunnel_user::host::clock::monotonic;
@@ -24,7 +24,7 @@ use tunnel_user::plan::peer_edit::Edit;
 use tunnel_user::trial::GuardState;
 
 use cli::peer::{NetworkArg, PeerCommand};
-use cli::{ApplyArgs, Cli, Command, IngressArg};
+use cli::{ApplyArgs, Cli, Command, IngressArg, StatusArgs};
 use output::{as_json, print, progress, watch};
 
 /// The exit code of a command that worked, and found a fault.
@@ -129,12 +129,23 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
                 output::downgrade::text(&report)
             })?;
         }
-        Command::Status { json } => {
-            let status = status::run().await?;
+        Command::Status(args) => {
+            let StatusArgs { brief, wrong, peers, probe, require, json } = args;
+            let request = status::Request { peers, probe, require };
+            let reading = status::run(&request);
+            let status = match probe {
+                true => progress::during("pinging the peers", reading).await?,
+                false => reading.await?,
+            };
             if !status.is_healthy() {
                 code = ExitCode::from(EXIT_UNHEALTHY);
             }
-            print(&if json { as_json(&status)? } else { output::status::text(&status) })?;
+            print(&match json {
+                true => as_json(&status)?,
+                false if brief => output::status::brief(&status),
+                false if wrong => output::status::wrong(&status),
+                false => output::status::text(&status),
+            })?;
         }
         Command::Ping { peers, count, json } => {
             let pinging = ping::run(&peers, count);
@@ -143,6 +154,14 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
                 code = ExitCode::from(EXIT_UNHEALTHY);
             }
             print(&if json { as_json(&report)? } else { output::ping::text(&report) })?;
+        }
+        Command::Doctor { json } => {
+            let report = progress::during("looking at this host, pinging the peers", doctor::run());
+            let report = report.await?;
+            if !report.is_healthy() {
+                code = ExitCode::from(EXIT_UNHEALTHY);
+            }
+            print(&if json { as_json(&report)? } else { output::doctor::text(&report) })?;
         }
         Command::Peer(command) => peer_command(command).await?,
         Command::Stats { json, watch: true } => watch::stats(json, cli.verbose).await?,

@@ -41,7 +41,7 @@ fn pinged(scenario: &Scenario) -> Result<Vec<Value>> {
 }
 
 /// Requires that `rewrite ping` on A exits with 1, and gives both addresses of srvb this state, these words and this
-/// remedy.
+/// remedy; and that `rewrite status --probe` and `rewrite doctor` say the same.
 fn found(scenario: &Scenario, state: &str, words: &str, remedy: &str) -> Result<()> {
     let ended = scenario.try_run(&scenario.lab.a, &["ping"])?;
     ended.require(1, &[])?;
@@ -52,6 +52,13 @@ fn found(scenario: &Scenario, state: &str, words: &str, remedy: &str) -> Result<
         let [what, help] = ["what", "remedy"].map(|key| entry[key].as_str().unwrap_or_default());
         ensure!(what.contains(words) && help.contains(remedy), "{words}, {remedy}: {entry:#}");
     }
+    for command in [&["status", "--probe", "--wrong"][..], &["doctor"]] {
+        let ended = scenario.try_run(&scenario.lab.a, command)?;
+        ended.require(1, &[])?;
+        for said in [&format!(": {state}: "), words, remedy] {
+            ensure!(ended.stdout.matches(said).count() >= 2, "{said}: {ended:?}");
+        }
+    }
     Ok(())
 }
 
@@ -60,6 +67,9 @@ fn healthy(scenario: &Scenario) -> Result<Ended> {
     let ended = scenario.try_run(&scenario.lab.a, &["ping"])?;
     ended.require(0, &[])?;
     ensure!(!ended.stdout.contains("help:"), "{ended:?}");
+    let said = scenario.rewrite.run(&scenario.lab.a, &["doctor"])?;
+    let nothing = ": nothing harms the traffic; 2 addresses of peers answered a ping\n";
+    ensure!(said.ends_with(nothing) && said.lines().count() == 1, "{said}");
     Ok(ended)
 }
 

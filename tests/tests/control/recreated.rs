@@ -39,7 +39,7 @@ fn recovered(hook: &[&str], same_index: bool) -> Result<()> {
     scenario.require_traffic()?;
 
     run(&scenario.lab, &["ip link delete eth0"])?;
-    let wrong = ["WRONG", "eth0", "DOES NOT WORK"];
+    let wrong = ["WRONG", "eth0", " FAULT"];
     for made in [false, true] {
         if made {
             make_eth0(&scenario.lab, index)?;

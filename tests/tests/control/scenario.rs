@@ -121,7 +121,8 @@ impl Scenario {
     /// Requires that `status` reports a healthy host.
     pub fn require_healthy(&self, host: &Namespace) -> Result<()> {
         let ended = self.try_run(host, &["status"])?;
-        ensure!(ended.code == Some(0) && ended.stdout.contains("works"), "status: {ended:?}");
+        let is_attached = ended.stdout.contains("  attached  ");
+        ensure!(ended.code == Some(0) && is_attached, "status: {ended:?}");
         Ok(())
     }
 

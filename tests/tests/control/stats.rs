@@ -21,7 +21,17 @@ fn the_json_has_the_documented_shape_and_counts() -> Result<()> {
     let interface = &stats["interfaces"][0];
     assert_eq!(keys(interface), ["interface", "not_rewritten", "peers"]);
     let peer = &interface["peers"][0];
-    assert_eq!(keys(peer), ["egress", "ingress", "name", "private"]);
+    let wanted = [
+        "egress",
+        "ingress",
+        "last_heard",
+        "last_sent",
+        "name",
+        "private",
+        "router_errors",
+        "traffic",
+    ];
+    assert_eq!(keys(peer), wanted);
     for direction in ["egress", "ingress"] {
         let counter = &peer[direction];
         assert_eq!(keys(counter), ["bytes", "packets"]);

@@ -10,6 +10,7 @@ mod bypass_quotes;
 mod checksum_states;
 mod datagram;
 mod direct;
+mod entries;
 mod extension_headers;
 mod failing_writes;
 mod flow_from_underlay;

@@ -1,17 +1,14 @@
 //! Defines the arguments of the command line.
 
+pub mod attach;
 pub mod peer;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use tunnel_user::config::NetworkName;
-use tunnel_user::model::{Drain, DrainProblem};
-use tunnel_user::ops::attach::request::Request;
-use tunnel_user::plan::attach_point::{Hook, Ingress};
-use tunnel_user::plan::vlan::Vlan;
+use clap::{Args, Parser, Subcommand};
 use tunnel_user::trial::ConfirmWithin;
 
+pub use attach::{AttachArgs, IngressArg};
 use peer::PeerCommand;
 
 const DEFAULT_CONFIG: &str = "/etc/rewrite/cluster.toml";
@@ -113,14 +110,18 @@ Detach also removes the remains of an attach whose pins are missing.")]
         json: bool,
     },
 
-    /// Show the attached interfaces: hook, version, time, peers, health
-    #[command(after_help = "Examples:\n  rewrite status\n  rewrite status --json\n\n\
-        Exits with 1 if it finds a fault.")]
-    Status {
-        /// As JSON (docs/json.md)
-        #[arg(long)]
-        json: bool,
-    },
+    /// Show the attached interfaces, what is wrong with them, and when packets of each peer last arrived
+    #[command(after_help = "\
+Examples:
+  rewrite status
+  rewrite status --probe            ping the peers first
+  rewrite status --brief            one line for each interface
+  rewrite status --peer srvb        one peer
+  rewrite status --require --json   for a monitoring system
+
+`heard` says when a packet of the peer last arrived. A peer is silent if packets go to it and
+none has come from it for ten seconds. Exits with 1 if something is wrong or a peer is silent.")]
+    Status(StatusArgs),
 
     /// Send a packet to each peer and back, and say what became of it
     #[command(after_help = "\
@@ -204,6 +205,17 @@ apply, the rollback includes changes by `rewrite peer`, and detach ends the tria
         on: InterfaceArg,
     },
 
+    /// Find everything on this host that harms the traffic of an attached interface, and ping the peers
+    #[command(after_help = "Examples:\n  rewrite doctor\n  rewrite doctor --json\n\n\
+        Looks at the interfaces, addresses, routes, programs, firewalls and connections of this host.\n\
+        Exits with 1 if something harms the traffic; not for findings that may harm it.\n\
+        Before an attach: rewrite check.")]
+    Doctor {
+        /// As JSON (docs/json.md)
+        #[arg(long)]
+        json: bool,
+    },
+
     /// Check the file and this host for obstacles to an attach; changes nothing
     #[command(after_help = "Examples:\n  rewrite check\n  rewrite check --config cluster.toml\n\n\
         Exits with 4 if attach would fail.")]
@@ -220,100 +232,27 @@ apply, the rollback includes changes by `rewrite peer`, and detach ends the tria
     },
 }
 
-/// The arguments of `attach` and `run`.
+/// The arguments of `status`.
 #[derive(Args, Debug)]
-pub struct AttachArgs {
-    /// The interface that carries the packets between the public addresses
-    #[arg(value_name = "IFACE")]
-    pub interface: String,
-    /// The file, the same on every host
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
-    pub config: PathBuf,
-    /// Name of this host's member, if this host's addresses do not identify it; repeat the option on a gateway, which
-    /// stands in front of the hosts that have the private addresses
-    #[arg(long = "self", value_name = "NAME")]
-    pub self_names: Vec<String>,
-    /// The place of the ingress program; by default its present place, else tc
-    #[arg(long, value_enum)]
-    pub ingress: Option<IngressArg>,
-    /// Frames to handle: only untagged frames (none), because tagged frames belong to another network; tagged and
-    /// untagged frames (any); or only frames whose one tag is this VLAN (ID). By default the present choice, else none
-    #[arg(long, value_name = "none|any|ID")]
-    pub vlan: Option<Vlan>,
-    /// Set no routes to the peers' private addresses: you set these routes yourself
+pub struct StatusArgs {
+    /// One line for each interface
+    #[arg(long, conflicts_with_all = ["wrong", "json"])]
+    pub brief: bool,
+    /// Only what is wrong, and the peers that are silent
+    #[arg(long, conflicts_with = "json")]
+    pub wrong: bool,
+    /// Only this peer, by name or private address; repeat the option for more peers
+    #[arg(long = "peer", value_name = "PEER")]
+    pub peers: Vec<String>,
+    /// Ping the peers first, as `rewrite ping` does
     #[arg(long)]
-    pub no_routes: bool,
-    /// The interface's network, by its name in the file; needed if no network in the file lists the interface
-    #[arg(long, value_name = "NAME")]
-    pub network: Option<NetworkName>,
-    /// Accept packets from peers' former addresses for this time, such as 30s; by default the file's time
-    #[arg(long, value_name = "TIME", value_parser = drain)]
-    pub drain: Option<Drain>,
-    /// The tc hook: tcx if the kernel has it, else clsact
-    #[arg(long, value_enum, default_value_t = HookArg::Auto)]
-    pub hook: HookArg,
-}
-
-impl AttachArgs {
-    /// The request of an attach.
-    pub fn request(self, verbose: bool) -> Request {
-        Request {
-            interface: self.interface,
-            config: self.config,
-            self_names: self.self_names,
-            no_routes: self.no_routes,
-            hook: self.hook.wanted(),
-            ingress: self.ingress.map(IngressArg::wanted),
-            verbose,
-            drain: self.drain,
-            network: self.network,
-            vlan: self.vlan,
-        }
-    }
-}
-
-/// The place of the ingress program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum IngressArg {
-    /// Traffic control, on any interface
-    Tc,
-    /// XDP in the driver, on Ethernet
-    Xdp,
-    /// XDP in the kernel's generic path, for drivers without XDP
-    XdpGeneric,
-}
-
-impl IngressArg {
-    /// The requested place.
-    pub const fn wanted(self) -> Ingress {
-        match self {
-            Self::Tc => Ingress::Tc,
-            Self::Xdp => Ingress::Xdp,
-            Self::XdpGeneric => Ingress::XdpGeneric,
-        }
-    }
-}
-
-/// The kernel's mechanism that runs the programs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum HookArg {
-    /// tcx where the kernel has it, else clsact
-    Auto,
-    /// Links (Linux 6.6 and later)
-    Tcx,
-    /// Filters of a clsact qdisc
-    Clsact,
-}
-
-impl HookArg {
-    /// The requested hook, if there is one.
-    pub const fn wanted(self) -> Option<Hook> {
-        match self {
-            Self::Auto => None,
-            Self::Tcx => Some(Hook::Tcx),
-            Self::Clsact => Some(Hook::Clsact),
-        }
-    }
+    pub probe: bool,
+    /// Exit with 4 if no interface is attached
+    #[arg(long)]
+    pub require: bool,
+    /// As JSON (docs/json.md)
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// The arguments of `apply`.
@@ -373,9 +312,4 @@ pub struct InterfaceArg {
     /// The interface; required if more than one is attached
     #[arg(long, value_name = "IFACE")]
     pub interface: Option<String>,
-}
-
-/// Parses a drain time; the error names the fault.
-pub fn drain(text: &str) -> Result<Drain, String> {
-    text.parse().map_err(|problem: DrainProblem| format!("{problem}; {}", problem.help()))
 }

@@ -9,7 +9,8 @@ use tunnel_user::model::{
 };
 use tunnel_user::plan::peer_edit::Edit;
 
-use super::{InterfaceArg, drain};
+use super::InterfaceArg;
+use super::attach::drain;
 
 /// The subcommands of `rewrite peer`.
 #[derive(Debug, Subcommand)]

@@ -1,6 +1,5 @@
 //! `rewrite check`: checks the file and this host, and finds the obstacles to an attach. Changes nothing.
 
-use std::net::IpAddr;
 use std::path::Path;
 
 use crate::config::{Cluster, Clusters};
@@ -17,11 +16,12 @@ use crate::host::network_namespace::NetworkNamespace;
 use crate::host::privileges::{self, Task};
 use crate::host::snapshot::Snapshot;
 use crate::model::Family;
-use crate::model::text::{interface_sysctl, list};
+use crate::model::text::list;
 use crate::ops::attach::request::Request;
 use crate::ops::attach::resolve::{require_ipv6_on_loopback, resolve};
 use crate::ops::attached::Running;
 use crate::ops::difference::{self, Difference};
+use crate::ops::reverse_path;
 use crate::ops::{load_file, routing};
 use crate::plan::attach_point::{AttachPoint, Hook, Ingress};
 use crate::plan::find_self::{self, HostAddresses};
@@ -228,18 +228,9 @@ async fn network(
     });
     findings.extend(fits.err().map(bad));
     routes(&membership, link, &netlink, &snapshot, findings).await?;
-    reverse_path(identity, link, &snapshot, findings);
-    if cluster.network().is_some() && forwarding::strict_reverse_path(name) {
-        findings.push(Finding::new(
-            Level::Note,
-            format!(
-                "{name} filters by reverse path (rp_filter is 1): while only one of two hosts \
-                 uses another network, the kernel drops packets on {name} whose replies take the \
-                 other network; sysctl -w {}=2 lets them in",
-                interface_sysctl("ipv4", name, "rp_filter")
-            ),
-        ));
-    }
+    let has_networks = cluster.network().is_some();
+    let filtered = reverse_path::drops(identity, link, has_networks, &snapshot);
+    findings.extend(filtered.into_iter().map(|what| Finding::new(Level::Note, what)));
     forwarding_off(identity, name, findings);
     findings.extend(
         bridge_netfilter::in_the_way(link)
@@ -355,32 +346,6 @@ fn spread(name: &str, others: &[String], addresses: &PeerAddresses) -> Option<Fi
             ),
         )
     })
-}
-
-fn reverse_path(
-    identity: &Identity,
-    link: &Link,
-    snapshot: &Snapshot,
-    findings: &mut Vec<Finding>,
-) {
-    let name = &link.name;
-    let private: Vec<IpAddr> = identity.on_loopback().map(|own| own.0.address()).collect();
-    let v4 = |address: &IpAddr| address.is_ipv4() && private.contains(address);
-    for other in snapshot.links() {
-        let has_private = snapshot.addresses_of(other.index).iter().any(v4);
-        let other_name = &other.name;
-        if has_private && other.index != link.index && forwarding::strict_reverse_path(other_name) {
-            findings.push(Finding::new(
-                Level::Note,
-                format!(
-                    "{other_name} filters by reverse path (rp_filter is 1): while {name} is \
-                     attached, the kernel drops packets from the peers that still arrive on \
-                     {other_name}; sysctl -w {}=2 lets them in",
-                    interface_sysctl("ipv4", other_name, "rp_filter")
-                ),
-            ));
-        }
-    }
 }
 
 fn forwarding_off(identity: &Identity, interface: &str, findings: &mut Vec<Finding>) {

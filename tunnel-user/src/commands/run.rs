@@ -65,8 +65,8 @@ pub async fn run(request: &Request, detach_on_exit: bool) -> Result<Option<detac
         bpffs::require()?;
     }
     let folder = Folder::of(NetworkNamespace::current()?, &request.interface);
-    let Some(_instance) = claim(&folder).await? else { return Ok(None) };
-    let mut daemon = Daemon::new(request, &folder).await?;
+    let Some(instance) = claim(&folder).await? else { return Ok(None) };
+    let mut daemon = Daemon::new(request, &folder, instance).await?;
     let ended = daemon.run().await;
     // After a failure, detach nothing: the service manager starts the daemon again.
     ended?;
@@ -115,6 +115,7 @@ async fn claim(folder: &Folder) -> Result<Option<Instance>, Error> {
 struct Daemon<'a> {
     request: &'a Request,
     folder: &'a Folder,
+    instance: Instance,
     netlink: Netlink,
     began: Instant,
     follow: Follow,
@@ -129,11 +130,16 @@ struct Daemon<'a> {
 }
 
 impl<'a> Daemon<'a> {
-    async fn new(request: &'a Request, folder: &'a Folder) -> Result<Self, Error> {
+    async fn new(
+        request: &'a Request,
+        folder: &'a Folder,
+        instance: Instance,
+    ) -> Result<Self, Error> {
         let listen = |kind| signal(kind).context(|| "listening for signals".into());
         Ok(Self {
             request,
             folder,
+            instance,
             netlink: Netlink::connect()?,
             began: Instant::now(),
             follow: Follow::default(),
@@ -235,8 +241,13 @@ impl<'a> Daemon<'a> {
         self.began.elapsed()
     }
 
-    fn report(&self, report: &Report) {
+    fn report(&mut self, report: &Report) {
         let interface = &self.request.interface;
+        let problem = match report {
+            Report::Follows(_) => None,
+            Report::Problem(problem) => Some(problem.line()),
+        };
+        self.instance.note(problem.as_deref());
         match report {
             Report::Follows(summary) => tracing::info!("{summary}"),
             // Only a warning: the network manager will add the missing interface, address or route, and the daemon

@@ -5,6 +5,7 @@ use serde::Serialize;
 use tunnel_common::counters::Count;
 use tunnel_common::outcome::{Direction, Reason, Verdict};
 
+use super::traffic_report::{Now, Traffic};
 use crate::error::Error;
 use crate::ops::attached::{self, Running};
 
@@ -37,6 +38,9 @@ pub struct Peer {
     pub egress: Counter,
     /// The packets from the peer.
     pub ingress: Counter,
+    /// The times of the last packets, and the errors of routers.
+    #[serde(flatten)]
+    pub traffic: Traffic,
 }
 
 /// The packets that were not rewritten for one reason.
@@ -82,7 +86,7 @@ pub async fn run() -> Result<Stats, Error> {
 }
 
 fn interface(running: &Running) -> Result<Interface, Error> {
-    let maps = &running.maps;
+    let (maps, now) = (&running.maps, Now::read()?);
     let mut peers = Vec::new();
     for peer in running.peers()?.0 {
         let counters = maps.peer_counters(peer.slot)?;
@@ -91,6 +95,7 @@ fn interface(running: &Running) -> Result<Interface, Error> {
             private: peer.peer.private().map(|range| range.to_string()).collect(),
             egress: counters.egress.into(),
             ingress: counters.ingress.into(),
+            traffic: Traffic::of(&counters, peer.peer.direct, &now),
         });
     }
     let mut not_rewritten = Vec::new();

@@ -5,12 +5,12 @@ use std::path::Path;
 
 use super::pins::Folder;
 use crate::error::{Context as _, Error};
-use crate::host::lock_file::LockFile;
+use crate::host::lock_file::{Holder, LockFile};
 use crate::host::runtime_folder::RUNTIME;
 
 /// This process's claim to be the interface's daemon. Dropping the claim releases the lock.
 pub struct Instance {
-    _file: LockFile,
+    file: LockFile,
 }
 
 impl Instance {
@@ -22,7 +22,7 @@ impl Instance {
     pub fn claim(folder: &Folder) -> Result<Self, Error> {
         let path = folder.instance(Path::new(RUNTIME));
         match LockFile::try_lock(&path, "").map_err(|error| unwritable(&path, &error))? {
-            Ok(file) => Ok(Self { _file: file }),
+            Ok(file) => Ok(Self { file }),
             Err(holder) => {
                 let interface = folder.interface();
                 Err(Error::refused(
@@ -35,6 +35,11 @@ impl Instance {
             }
         }
     }
+
+    /// Tells `status` the daemon's problem, or that there is none any more.
+    pub fn note(&mut self, problem: Option<&str>) {
+        self.file.note(problem.unwrap_or_default());
+    }
 }
 
 /// The error for a file in /run that this process can't lock.
@@ -45,10 +50,16 @@ pub(super) fn unwritable(path: &Path, error: &std::io::Error) -> Error {
     )
 }
 
+/// The process that is the interface's daemon.
+#[must_use]
+pub fn find(folder: &Folder) -> Option<Holder> {
+    LockFile::holder(&folder.instance(Path::new(RUNTIME))).ok().flatten()
+}
+
 /// True if the interface has a daemon.
 #[must_use]
 pub fn is_there(folder: &Folder) -> bool {
-    LockFile::holder(&folder.instance(Path::new(RUNTIME))).is_ok_and(|holder| holder.is_some())
+    find(folder).is_some()
 }
 
 /// Refuses a change that the interface's daemon would undo at once.

@@ -12,6 +12,7 @@ pub mod hook;
 pub mod in_flight;
 pub mod in_front;
 pub mod instance;
+pub mod jiffies;
 pub mod load;
 pub mod loader;
 pub mod lock;

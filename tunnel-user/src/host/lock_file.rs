@@ -3,8 +3,8 @@
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::io::{self, Read as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -16,7 +16,9 @@ use super::runtime_folder::{RUNTIME, in_folder, remove_empty};
 #[derive(Debug)]
 pub struct LockFile {
     path: PathBuf,
-    _file: Flock<File>,
+    file: Flock<File>,
+    /// The first line of the file.
+    words: String,
 }
 
 /// The process that holds a lock.
@@ -25,6 +27,8 @@ pub struct Holder {
     /// The process's id, followed by its command line if the process recorded one; empty if the process has not
     /// written anything yet.
     words: String,
+    /// The text that the process has left under its name; empty if it has left none.
+    note: String,
 }
 
 impl LockFile {
@@ -42,17 +46,24 @@ impl LockFile {
         loop {
             let file = in_folder(parent, || options.open(path))?;
             match lock(file, FlockArg::LockExclusiveNonblock)? {
-                Ok(mut file) if is_at(&file, path) => {
-                    // Ignore a failure: on a full file system, the lock succeeds, but the write fails.
-                    let words = format!("{} {command}", std::process::id());
-                    let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", words.trim_end()));
-                    return Ok(Ok(Self { path: path.to_owned(), _file: file }));
+                Ok(file) if is_at(&file, path) => {
+                    let words = format!("{} {command}", std::process::id()).trim_end().to_owned();
+                    let mut locked = Self { path: path.to_owned(), file, words };
+                    locked.note("");
+                    return Ok(Ok(locked));
                 }
                 // The previous holder removed the file between the open and the lock.
                 Ok(_) => {}
                 Err(holder) => return Ok(Err(holder)),
             }
         }
+    }
+
+    /// Writes `note` under the name of this process, in place of an earlier note. Ignores a failure: on a full file
+    /// system, the lock succeeds, but the write fails.
+    pub fn note(&mut self, note: &str) {
+        let text = format!("{}\n{note}", self.words);
+        let _ = self.file.set_len(0).and_then(|()| self.file.write_all_at(text.as_bytes(), 0));
     }
 
     /// The process that holds the lock on the file at `path`; `None` if no process holds the lock, or this process
@@ -80,9 +91,22 @@ impl Drop for LockFile {
 
 impl Holder {
     fn of(mut file: &File) -> Self {
-        let mut words = String::new();
-        let _ = file.read_to_string(&mut words);
-        Self { words: words.lines().next().unwrap_or_default().trim().to_owned() }
+        let mut text = String::new();
+        let _ = file.read_to_string(&mut text);
+        let (words, note) = text.split_once('\n').unwrap_or((&text, ""));
+        Self { words: words.trim().to_owned(), note: note.trim_end().to_owned() }
+    }
+
+    /// The process's id; `None` if the process has not written it yet.
+    #[must_use]
+    pub fn id(&self) -> Option<u32> {
+        self.words.split(' ').next().and_then(|id| id.parse().ok())
+    }
+
+    /// The text that the process has left; `None` if it has left none.
+    #[must_use]
+    pub fn note(&self) -> Option<&str> {
+        Some(&self.note[..]).filter(|note| !note.is_empty())
     }
 }
 
@@ -127,6 +151,13 @@ mod tests {
         let refused = LockFile::try_lock(&path, "").unwrap().unwrap_err();
         assert_eq!(refused.to_string(), words);
         assert_eq!(LockFile::holder(&path).unwrap().unwrap().to_string(), words);
+        let mut held = held;
+        held.note("a problem\n  help: a remedy");
+        let holder = LockFile::holder(&path).unwrap().unwrap();
+        assert_eq!((holder.to_string(), holder.id()), (words, Some(id)));
+        assert_eq!(holder.note(), Some("a problem\n  help: a remedy"));
+        held.note("");
+        assert_eq!(LockFile::holder(&path).unwrap().unwrap().note(), None);
         drop(held);
         assert!(!path.exists());
         assert_eq!(LockFile::holder(&path).unwrap(), None);

@@ -2,10 +2,12 @@
 //! routes.
 
 pub mod arp;
+pub mod boot_unit;
 pub mod bridge_netfilter;
 pub mod clock;
 pub mod echo_socket;
 pub mod file_changes;
+pub mod firewall_rules;
 pub mod forwarding;
 pub mod freed_memory;
 pub mod link;
@@ -26,5 +28,6 @@ pub mod runtime_folder;
 pub mod service_manager;
 pub mod snapshot;
 pub mod software_checksums;
+pub mod tcp_connections;
 pub mod virtio;
 pub mod vlan_tags;

@@ -24,6 +24,11 @@ pub(crate) fn list<T: fmt::Display>(items: impl IntoIterator<Item = T>) -> Strin
     if text.is_empty() { "none".into() } else { text }
 }
 
+/// Each item as a string.
+pub(crate) fn words<T: ToString>(items: impl IntoIterator<Item = T>) -> Vec<String> {
+    items.into_iter().map(|item| item.to_string()).collect()
+}
+
 /// The name of an interface's sysctl, as sysctl(8) takes it: a dot of the interface's name becomes a slash.
 #[must_use]
 pub fn interface_sysctl(protocol: &str, interface: &str, name: &str) -> String {

@@ -24,11 +24,15 @@ use crate::model::{Family, Private};
 use crate::plan::arp::{self, Sysctl};
 use crate::plan::attach_point::AttachPoint;
 use crate::plan::change::Kind;
+use crate::plan::fault::Fault;
 use crate::plan::running_peers::RunningPeer;
 
 /// The result of one check.
 #[derive(Clone, Debug, Serialize)]
 pub struct Finding {
+    /// The fault that the check looks for.
+    #[serde(rename = "id")]
+    pub fault: Fault,
     /// True if the check found no fault.
     pub ok: bool,
     /// The description of the good state or of the fault.
@@ -40,8 +44,12 @@ pub struct Finding {
 struct Findings(Vec<Finding>);
 
 impl Findings {
-    fn look(&mut self, ok: bool, right: String, wrong: String) {
-        self.0.push(Finding { ok, what: if ok { right } else { wrong } });
+    fn look(&mut self, fault: Fault, ok: bool, right: String, wrong: String) {
+        self.0.push(Finding { fault, ok, what: if ok { right } else { wrong } });
+    }
+
+    fn wrong(&mut self, fault: Fault, what: String) {
+        self.0.push(Finding { fault, ok: false, what });
     }
 }
 
@@ -61,6 +69,7 @@ pub async fn look(
     let link = snapshot.find(name).filter(|link| link.index == attachment.ifindex);
     let renamed = snapshot.link(attachment.ifindex).filter(|link| link.name != name);
     findings.look(
+        Fault::InterfaceDown,
         link.is_some_and(|link| link.up),
         format!("{name} is up"),
         match renamed.map(|link| &link.name) {
@@ -74,24 +83,25 @@ pub async fn look(
     );
     if let Some(link) = link.filter(|link| link.up) {
         findings.look(
+            Fault::NoCarrier,
             link.carrier,
             format!("{name} has a carrier"),
             format!("{name} has no carrier: plug the cable in, or bring up the other end"),
         );
         let filtered = bridge_netfilter::in_the_way(link);
         if let Some(failure) = filtered.filter(|_| bridge_netfilter::tracks_connections()) {
-            findings.look(false, String::new(), failure.to_string());
+            findings.wrong(Fault::BridgeNetfilter, failure.to_string());
         }
     }
     // Since the attach, the interface may have become a part of another device, or changed its mode.
     if let Some(Err(failure)) = link.map(|_| snapshot.attachable(name)) {
-        findings.look(false, String::new(), failure.to_string());
+        findings.wrong(Fault::InterfaceUnfit, failure.to_string());
     }
     let place = AttachPoint::from_codes(attachment.hook, attachment.ingress);
     if let (Some(link), Some(place)) = (link, place)
         && let Err(failure) = hook::require_tags(place.ingress, link, snapshot.links())
     {
-        findings.look(false, String::new(), failure.to_string());
+        findings.wrong(Fault::InterfaceUnfit, failure.to_string());
     }
     killed(running, &mut findings)?;
     programs(running, netlink, &mut findings).await?;
@@ -114,7 +124,7 @@ fn killed(running: &Running, findings: &mut Findings) -> Result<(), Error> {
             Kind::Update => ("a change", "attach"),
         };
         let wrong = format!("{noun} was killed or failed halfway: rewrite {help} {name}");
-        findings.look(false, String::new(), wrong);
+        findings.wrong(Fault::HalfDone, wrong);
     }
     Ok(())
 }
@@ -133,6 +143,7 @@ async fn programs(
             None => false,
         };
         findings.look(
+            Fault::ProgramMissing,
             runs,
             format!("the {label} program is attached"),
             format!("the {label} program is not attached: rewrite attach {name}"),
@@ -145,7 +156,7 @@ async fn programs(
             "the programs use other maps than the pinned ones ({}): rewrite attach {name}",
             unseen.join(", ")
         );
-        findings.look(false, String::new(), wrong);
+        findings.wrong(Fault::OtherMaps, wrong);
     }
     Ok(())
 }
@@ -161,7 +172,7 @@ async fn strays(
     for program in running.strays(netlink).await? {
         let wrong =
             format!("{name} runs a stray program of rewrite, {program}: rewrite attach {name}");
-        findings.look(false, String::new(), wrong);
+        findings.wrong(Fault::StrayProgram, wrong);
     }
     Ok(())
 }
@@ -182,7 +193,7 @@ async fn in_front(
              skip rewrite; attach that program again, so that it runs behind rewrite",
             link.name
         );
-        findings.look(false, String::new(), wrong);
+        findings.wrong(Fault::ProgramInFront, wrong);
     }
     Ok(())
 }
@@ -196,7 +207,7 @@ fn network_manager(running: &Running, link: Option<&Link>, findings: &mut Findin
         return;
     }
     if let Some(manager) = NetworkManager::of(link.index, &link.name) {
-        findings.look(true, manager.consequence(&link.name), String::new());
+        findings.look(Fault::NetworkManager, true, manager.consequence(&link.name), String::new());
     }
 }
 
@@ -221,6 +232,7 @@ fn arp(running: &Running, peers: &[RunningPeer], link: Option<&Link>, findings: 
             false => format!("ARP on {name} does not reveal the private address"),
         };
         findings.look(
+            Fault::Arp,
             wanted.iter().all(is_set),
             fact,
             format!("ARP on {name} can reveal the private address: rewrite attach {name}"),
@@ -235,6 +247,7 @@ fn addresses(running: &Running, snapshot: &Snapshot, findings: &mut Findings) {
     for own in identity.on_loopback() {
         let (address, length) = (own.0.address(), own.0.length());
         findings.look(
+            Fault::PrivateAddress,
             held.contains(&address),
             format!("this host has {address}"),
             format!(
@@ -246,6 +259,7 @@ fn addresses(running: &Running, snapshot: &Snapshot, findings: &mut Findings) {
     // Check single addresses only: if a prefix is routed to a host, the host need not have an address of the prefix.
     for underlay in identity.mappings().filter(|m| m.is_single()).map(|m| m.underlay()) {
         findings.look(
+            Fault::UnderlayAddress,
             held.contains(&underlay.0.address()),
             format!("this host has {underlay}"),
             format!(
@@ -258,6 +272,7 @@ fn addresses(running: &Running, snapshot: &Snapshot, findings: &mut Findings) {
     }
     for family in Family::ALL.into_iter().filter(|family| identity.has(*family)) {
         findings.look(
+            Fault::Forwarding,
             forwarding::forwards(family, name),
             format!("this host forwards {family} packets from {name}"),
             format!(
@@ -283,7 +298,7 @@ fn guard(running: &Running, findings: &mut Findings) {
                 "packets from non-members on {name} do not reach {} itself",
                 own.0.address()
             );
-            findings.look(true, fact, String::new());
+            findings.look(Fault::Guard, true, fact, String::new());
         }
     }
 }
@@ -304,7 +319,7 @@ async fn routes(
                 "an earlier attach without --no-routes left routes through {name}: rewrite attach \
                  {name} --no-routes"
             );
-            findings.look(false, String::new(), left);
+            findings.wrong(Fault::Route, left);
         }
         return Ok(());
     }
@@ -328,6 +343,7 @@ async fn routes(
             let has_carrier =
                 snapshot.link(other.attachment.ifindex).is_some_and(|link| link.up && link.carrier);
             findings.look(
+                Fault::Route,
                 has_carrier,
                 format!("{private} is routed through {by}, which is attached"),
                 format!(
@@ -353,7 +369,7 @@ async fn routes(
             Err(failure) => Some(format!("{private} has no route through {name}: {failure}")),
         };
         let right = format!("{private} is routed through {name}");
-        findings.look(wrong.is_none(), right, wrong.unwrap_or_default());
+        findings.look(Fault::Route, wrong.is_none(), right, wrong.unwrap_or_default());
     }
     Ok(())
 }

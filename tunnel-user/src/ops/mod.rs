@@ -20,6 +20,7 @@ pub(crate) mod membership;
 pub(crate) mod move_notices;
 pub(crate) mod notify_direct_peers;
 pub(crate) mod other_networks;
+pub mod reverse_path;
 pub(crate) mod rollback;
 pub(crate) mod route_changes;
 pub(crate) mod routing;

@@ -6,6 +6,7 @@ mod bpf_log;
 pub mod check;
 pub mod detach;
 pub mod diff;
+pub mod doctor;
 pub mod downgrade;
 pub mod peers;
 pub mod ping;

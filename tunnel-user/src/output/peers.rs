@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use serde::Serialize;
-use tunnel_user::commands::{peer, status, switch};
+use tunnel_user::commands::{peer, peer_report, switch};
 use tunnel_user::error::Error;
 use tunnel_user::host::clock::monotonic;
 use tunnel_user::model::Drain;
@@ -40,7 +40,7 @@ pub fn json(interfaces: &[(String, Vec<RunningPeer>)]) -> Result<String, Error> 
     #[derive(Serialize)]
     struct Interface<'a> {
         interface: &'a str,
-        peers: Vec<status::Peer>,
+        peers: Vec<peer_report::Peer>,
     }
     #[derive(Serialize)]
     struct Interfaces<'a> {
@@ -51,7 +51,7 @@ pub fn json(interfaces: &[(String, Vec<RunningPeer>)]) -> Result<String, Error> 
         .iter()
         .map(|(interface, peers)| Interface {
             interface,
-            peers: peers.iter().map(|peer| status::Peer::of(peer, now)).collect(),
+            peers: peers.iter().map(|peer| peer_report::Peer::of(peer, now)).collect(),
         })
         .collect();
     as_json(&Interfaces { interfaces })

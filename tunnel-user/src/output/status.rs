@@ -2,13 +2,53 @@
 
 use std::fmt::Write as _;
 
-use tunnel_user::commands::status;
+use tunnel_user::commands::status::{Daemon, Interface, Peer, Status, Unit};
 
-use super::text::{NOTHING_ATTACHED, for_now, pairs};
+use super::text::{NOTHING_ATTACHED, ago, counted, for_now, noun, pairs};
 use super::trial;
 
-/// The attached interfaces and their health, as text for people.
-pub fn text(status: &status::Status) -> String {
+/// The number of peers up to which all peers are listed. Of more peers, only the peers that need attention are.
+const LISTED_MAX: usize = 25;
+
+/// The attached interfaces with their peers and faults, as text for people.
+pub fn text(status: &Status) -> String {
+    let mut text = before(status);
+    for interface in &status.interfaces {
+        let _ = writeln!(text, "{}", header(interface));
+        facts(&mut text, interface);
+        peers(&mut text, interface);
+        changes(&mut text, interface);
+        let good = interface.health.iter().filter(|finding| finding.ok).count();
+        let _ = writeln!(text, "  {} passed", counted(good as u64, "check"));
+        faults(&mut text, interface);
+    }
+    text
+}
+
+/// One line for each interface.
+pub fn brief(status: &Status) -> String {
+    let mut text = before(status);
+    for interface in &status.interfaces {
+        let _ = writeln!(text, "{}", header(interface));
+    }
+    text
+}
+
+/// The header and the faults of each interface that is not healthy.
+pub fn wrong(status: &Status) -> String {
+    let mut text = before(status);
+    for interface in status.interfaces.iter().filter(|interface| !interface.healthy) {
+        let _ = writeln!(text, "{}", header(interface));
+        faults(&mut text, interface);
+    }
+    if status.is_healthy() && !status.interfaces.is_empty() {
+        text.push_str("nothing is wrong\n");
+    }
+    text
+}
+
+/// The lines in front of the interfaces: the lack of interfaces, and the remains of earlier attaches.
+fn before(status: &Status) -> String {
     let mut text = String::new();
     if status.interfaces.is_empty() {
         text.push_str(NOTHING_ATTACHED);
@@ -16,85 +56,150 @@ pub fn text(status: &status::Status) -> String {
     for left in &status.left_behind {
         let _ = writeln!(text, "{}: {}", left.what, left.remedy);
     }
-    for interface in &status.interfaces {
-        let ingress = match interface.ingress {
-            "tc" => String::new(),
-            xdp => format!(", ingress by {xdp}"),
+    text
+}
+
+/// The interface's state in one line: `eth0: 3 peers: 2 heard, 1 silent; 1 fault`.
+fn header(interface: &Interface) -> String {
+    let peers = &interface.peers;
+    let of_state = |state: &str| {
+        let count = peers.iter().filter(|peer| peer.traffic.state == state).count();
+        (count > 0).then(|| format!("{count} {state}"))
+    };
+    let states: Vec<_> = ["heard", "silent", "unknown"].into_iter().filter_map(of_state).collect();
+    let states = if states.is_empty() { "".into() } else { format!(": {}", states.join(", ")) };
+    let faults = match interface.health.iter().filter(|finding| !finding.ok).count() {
+        0 => String::new(),
+        faults => format!("; {}", counted(faults as u64, "fault").to_uppercase()),
+    };
+    format!("{}: {} {}{states}{faults}", interface.interface, peers.len(), noun(peers.len()))
+}
+
+/// The lines about the attach and this host.
+fn facts(text: &mut String, interface: &Interface) {
+    let ingress = match interface.ingress {
+        "tc" => String::new(),
+        xdp => format!(", ingress by {xdp}"),
+    };
+    let _ = writeln!(
+        text,
+        "  attached  {} by version {}, by {}{ingress}",
+        interface.attached_at, interface.attached_by, interface.hook
+    );
+    if interface.changed_at != interface.attached_at {
+        let _ = writeln!(text, "  changed   {}", interface.changed_at);
+    }
+    let _ = writeln!(text, "  pins      {}", interface.pins);
+    match &interface.daemon {
+        Some(Daemon { problem: Some(problem), .. }) => {
+            let _ = writeln!(text, "  daemon    {}: {problem}", daemon(interface));
+        }
+        Some(_) => {
+            let _ = writeln!(text, "  daemon    {}, follows the file", daemon(interface));
+        }
+        None => text.push_str("  daemon    none: nothing follows the file\n"),
+    }
+    match &interface.unit {
+        Some(Unit { name, enabled: true }) => {
+            let _ = writeln!(text, "  at boot   {name} starts");
+        }
+        Some(Unit { name, enabled: false }) => {
+            let _ = writeln!(text, "  at boot   not attached again: systemctl enable '{name}'");
+        }
+        None => {}
+    }
+    for own in &interface.local_members {
+        let label = if interface.gateway { "gateway of" } else { "self     " };
+        let _ =
+            write!(text, "  {label} {}  {}", own.name, pairs(&own.private, "as", &own.underlay));
+        let _ = match own.public == own.underlay {
+            true => writeln!(text),
+            false => writeln!(text, ", public {}", own.public.join(", ")),
         };
-        let _ = writeln!(
-            text,
-            "{}: {}, by {}{ingress}, attached {} by version {}",
-            interface.interface,
-            if interface.healthy { "works" } else { "DOES NOT WORK as it should" },
-            interface.hook,
-            interface.attached_at,
-            interface.attached_by,
-        );
-        if interface.changed_at != interface.attached_at {
-            let _ = writeln!(text, "  changed   {}", interface.changed_at);
-        }
-        let _ = writeln!(text, "  pins      {}", interface.pins);
-        for own in &interface.local_members {
-            let label = if interface.gateway { "gateway of" } else { "self     " };
-            let _ = write!(
-                text,
-                "  {label} {}  {}",
-                own.name,
-                pairs(&own.private, "as", &own.underlay)
-            );
-            let _ = match own.public == own.underlay {
-                true => writeln!(text),
-                false => writeln!(text, ", public {}", own.public.join(", ")),
-            };
-            if !own.former_underlay.is_empty() {
-                let _ = writeln!(
-                    text,
-                    "            also reachable at {}",
-                    own.former_underlay.join(", ")
-                );
-            }
-        }
-        if !interface.bypass.is_empty() {
-            let _ = writeln!(text, "  bypass    {}", interface.bypass.join(", "));
-        }
-        for peer in &interface.peers {
-            let direct = if peer.direct { "  direct" } else { "" };
-            let bypass = match &peer.bypass[..] {
-                [] => String::new(),
-                rules => format!("  bypass {}", rules.join(", ")),
-            };
-            let _ = writeln!(
-                text,
-                "  peer      {}  {}{direct}{bypass}",
-                peer.name,
-                pairs(&peer.private, "at", &peer.public)
-            );
-            for draining in &peer.draining {
-                let left = for_now(draining.seconds.unwrap_or(u32::MAX));
-                let _ = writeln!(text, "            accepted from {}{left}", draining.public);
-            }
-            for awaited in &peer.awaited {
-                let _ = writeln!(text, "            waits: {}", awaited.what);
-            }
-        }
-        if let Some(trial) = &interface.trial {
-            let _ = writeln!(text, "  on trial  {}", trial::pending(&interface.interface, trial));
-        }
-        if let Some(last) = &interface.rolled_back {
-            let _ = writeln!(
-                text,
-                "  rolled back {} from {}, without a confirmation",
-                last.at, last.config
-            );
-        }
-        for finding in &interface.health {
-            let _ = writeln!(
-                text,
-                "  {}  {}",
-                if finding.ok { "ok      " } else { "WRONG   " },
-                finding.what
-            );
+        if !own.former_underlay.is_empty() {
+            let former = own.former_underlay.join(", ");
+            let _ = writeln!(text, "            also reachable at {former}");
         }
     }
-    text
+    if !interface.bypass.is_empty() {
+        let _ = writeln!(text, "  bypass    {}", interface.bypass.join(", "));
+    }
+}
+
+fn daemon(interface: &Interface) -> String {
+    match interface.daemon.as_ref().and_then(|daemon| daemon.process_id) {
+        Some(id) => format!("process {id}"),
+        None => "starting".into(),
+    }
+}
+
+/// The lines of the peers. Of many peers, only the ones that need attention.
+fn peers(text: &mut String, interface: &Interface) {
+    let all = &interface.peers;
+    let is_listed = |peer: &&Peer| all.len() <= LISTED_MAX || needs_attention(peer);
+    let listed: Vec<_> = all.iter().filter(is_listed).collect();
+    let names = listed.iter().map(|peer| peer.peer.name.len()).max().unwrap_or(0);
+    for Peer { peer, traffic, pings } in &listed {
+        let direct = if peer.direct { "  direct" } else { "" };
+        let bypass = match &peer.bypass[..] {
+            [] => String::new(),
+            rules => format!("  bypass {}", rules.join(", ")),
+        };
+        let heard = match (&traffic.last_heard, traffic.state) {
+            (Some(last), state) => format!("{state} {} ago", ago(last.seconds_ago)),
+            (None, state) => format!("{state}, never heard"),
+        };
+        let heard = heard.replace("silent ", "silent, heard ").replace("unknown ", "heard ");
+        let _ = write!(
+            text,
+            "  peer      {:<names$}  {}  {heard}",
+            peer.name,
+            pairs(&peer.private, "at", &peer.public)
+        );
+        for ping in pings {
+            let time = ping.milliseconds.map(|time| format!(" {time:.1} ms")).unwrap_or_default();
+            let _ = write!(text, "  ping {}{time}", ping.state);
+        }
+        let _ = writeln!(text, "{direct}{bypass}");
+        if traffic.router_errors > 0 {
+            let errors = counted(traffic.router_errors, "ICMP error");
+            let _ = writeln!(text, "            {errors} of routers about packets to it");
+        }
+        for draining in &peer.draining {
+            let left = for_now(draining.seconds.unwrap_or(u32::MAX));
+            let _ = writeln!(text, "            accepted from {}{left}", draining.public);
+        }
+        for awaited in &peer.awaited {
+            let _ = writeln!(text, "            waits: {}", awaited.what);
+        }
+    }
+    let rest = all.len() - listed.len();
+    if rest > 0 {
+        let _ = writeln!(text, "  {} more {}: rewrite status --peer NAME", rest, noun(rest));
+    }
+}
+
+/// True for a peer that is silent, has not answered a ping, has moved, or is about to.
+fn needs_attention(peer: &Peer) -> bool {
+    peer.traffic.state == "silent"
+        || peer.pings.iter().any(|ping| !ping.is_ok)
+        || !peer.peer.draining.is_empty()
+        || !peer.peer.awaited.is_empty()
+}
+
+/// The lines about a trial.
+fn changes(text: &mut String, interface: &Interface) {
+    if let Some(trial) = &interface.trial {
+        let _ = writeln!(text, "  on trial  {}", trial::pending(&interface.interface, trial));
+    }
+    if let Some(last) = &interface.rolled_back {
+        let (config, at) = (&last.config, &last.at);
+        let _ = writeln!(text, "  rolled back {at} from {config}, without a confirmation");
+    }
+}
+
+fn faults(text: &mut String, interface: &Interface) {
+    for fault in interface.health.iter().filter(|finding| !finding.ok) {
+        let _ = writeln!(text, "  WRONG     {}", fault.what);
+    }
 }

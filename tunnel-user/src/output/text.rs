@@ -67,3 +67,33 @@ pub fn joined<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
 pub fn with_length(address: Private) -> String {
     format!("{}/{}", address.0.address(), address.0.length())
 }
+
+/// A number with its noun, in the plural unless the number is one: `1 check`, `3 checks`.
+pub fn counted(number: u64, noun: &str) -> String {
+    match number {
+        1 => format!("1 {noun}"),
+        number => format!("{number} {noun}s"),
+    }
+}
+
+/// A duration in the unit that suits it: `0.4 s`, `34 s`, `5 min`, `3 h`, `2 d`.
+pub fn ago(seconds: f64) -> String {
+    match seconds {
+        ..10.0 => format!("{seconds:.1} s"),
+        ..120.0 => format!("{seconds:.0} s"),
+        ..7_200.0 => format!("{:.0} min", (seconds / 60.0).floor()),
+        ..172_800.0 => format!("{:.0} h", (seconds / 3_600.0).floor()),
+        _ => format!("{:.0} d", (seconds / 86_400.0).floor()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_the_unit_that_suits_them() {
+        let said = [0.44, 9.9, 10.0, 119.0, 120.0, 7_199.0, 7_200.0, 172_800.0].map(ago);
+        assert_eq!(said, ["0.4 s", "9.9 s", "10 s", "119 s", "2 min", "119 min", "2 h", "2 d"]);
+    }
+}

@@ -1,6 +1,7 @@
 //! Computes the wanted state from the file and the present state. This module is pure: nothing here asks the
 //! kernel.
 
+pub mod activity;
 pub mod arp;
 pub mod attach_point;
 pub mod awaited;
@@ -11,7 +12,9 @@ pub mod cluster_file;
 pub mod digest;
 pub mod direct_notices;
 pub mod echo;
+pub mod fault;
 pub mod find_self;
+pub mod firewall;
 pub mod follow;
 pub mod handover;
 pub mod identity;

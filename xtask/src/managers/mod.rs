@@ -127,8 +127,12 @@ fn run_act(machine: &Machine, lab: &Lab, act: &Act, kept_by: KeptBy) -> Result<S
     let routes = machine.run("ip route show proto 114")?;
     let route = if routes.is_empty() { "gone" } else { "there" };
     // `rewrite status` exits with 1 if it finds a fault.
-    let status = machine.run("rewrite status || true")?;
-    let works = if status.contains("eth0: works") { "works" } else { "does not work" };
+    let status = machine.run("rewrite status --brief || true")?;
+    let works = if status.contains("eth0: ") && !status.contains("FAULT") {
+        "works"
+    } else {
+        "does not work"
+    };
     Ok(format!("{:.2} s | {route} | {works}", unanswered.as_secs_f64()))
 }
 

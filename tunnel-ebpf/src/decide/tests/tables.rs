@@ -1,6 +1,6 @@
 //! Implements the tables of a host on the heap.
 
-use std::cell::{Cell, RefCell, UnsafeCell};
+use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 
 use tunnel_common::bypass::BypassKey;
@@ -12,6 +12,7 @@ use tunnel_common::peers::{
     BYPASS_CLUSTER, BYPASS_MEMBER, Peer, ROLE_FORMER, ROLE_PRIVATE, ROLE_PUBLIC,
 };
 
+use super::entries::{Entry, Trie, longest};
 use super::host::SECOND;
 use super::version::{Member, Version};
 use crate::address::Address;
@@ -19,38 +20,6 @@ use crate::conditions::Conditions;
 use crate::family::Octets;
 use crate::peer_entry::{PeerEntry, PeerLookup, SharedPeer};
 use crate::tables::{FlowAction, Receiver, Tables, flow_lifetime};
-
-/// The entry under one address in the table of peers, and its initial state, before any write by the programs.
-struct Entry<A> {
-    initial: Peer<A>,
-    place: Box<Place<A>>,
-}
-
-/// Aligned to 8 bytes, as in the kernel.
-#[repr(align(8))]
-struct Place<A>(UnsafeCell<Peer<A>>);
-
-impl<A: Copy> Entry<A> {
-    fn new(peer: Peer<A>) -> Self {
-        Self { initial: peer, place: Box::new(Place(UnsafeCell::new(peer))) }
-    }
-
-    fn value(&self) -> Peer<A> {
-        // SAFETY: nothing else accesses the place while the value is copied.
-        unsafe { *self.place.0.get() }
-    }
-
-    fn shared(&self) -> &SharedPeer<A> {
-        // SAFETY: the place exists for as long as the entry.
-        unsafe { SharedPeer::at(self.place.0.get()) }
-    }
-}
-
-/// An address and its prefix length.
-type Prefix<A> = (A, u8);
-
-/// The entry under each prefix.
-type Trie<A, V> = Vec<(Prefix<A>, V)>;
 
 /// The time and the action of each remembered flow.
 type Flows<A> = HashMap<Flow<A>, (u64, FlowAction)>;
@@ -273,16 +242,6 @@ fn value<F: Version>(
     }
 }
 
-/// The value under the longest prefix that contains `address`, found bit by bit.
-fn longest<A: AsRef<[u8]>, V>(prefixes: &[(Prefix<A>, V)], address: A) -> Option<&V> {
-    let bit = |address: &A, bit: usize| address.as_ref()[bit / 8] >> (7 - bit % 8) & 1;
-    let holds = |((network, length), _): &&(Prefix<A>, V)| {
-        (0..usize::from(*length)).all(|i| bit(network, i) == bit(&address, i))
-    };
-    let found = prefixes.iter().filter(holds).max_by_key(|((_, length), _)| *length);
-    found.map(|(_, value)| value)
-}
-
 impl<F: Version> Tables<F::Address> for &HostTables<F> {
     fn peer(&self, address: F::Address) -> PeerLookup<'_, F::Address> {
         let is_missed = self.is_missed(address);
@@ -379,8 +338,7 @@ impl<F: Version> Tables<F::Address> for &HostTables<F> {
             return true;
         }
         let Some(entry) = self.single.get(&agreed.private) else { return false };
-        // SAFETY: nothing else accesses the place while it is written.
-        unsafe { *entry.place.0.get() = agreed };
+        entry.set(agreed);
         if peer_sends {
             shown.shared().end_waiting();
         }

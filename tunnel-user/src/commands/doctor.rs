@@ -1,0 +1,215 @@
+//! `rewrite doctor`: finds everything on this host that harms the traffic with the peers, and pings the peers.
+
+use std::fs;
+
+use serde::Serialize;
+
+use super::{ping, status};
+use crate::error::Error;
+use crate::host::firewall_rules;
+use crate::host::netlink::Netlink;
+use crate::host::snapshot::{LOOPBACK, Snapshot};
+use crate::host::tcp_connections;
+use crate::ops::attached::{self, Running};
+use crate::ops::reverse_path;
+use crate::plan::fault::Fault;
+use crate::plan::firewall::{self, MemberAddresses};
+use crate::plan::membership::Membership;
+
+/// The number of packets to each peer.
+const PINGS: u32 = 3;
+
+/// The output of `doctor`; `--json` prints these fields (docs/json.md).
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// The findings, the certain ones first.
+    pub findings: Vec<Finding>,
+    /// The interfaces that are attached.
+    pub interfaces: Vec<String>,
+    /// The number of pinged addresses whose packets and answers arrived.
+    pub reached: usize,
+}
+
+/// A fault, or a possible fault.
+#[derive(Clone, Debug, Serialize)]
+pub struct Finding {
+    /// The fault's id.
+    #[serde(rename = "id")]
+    pub fault: Fault,
+    /// The attached interface; null for a fault of the whole host.
+    pub interface: Option<String>,
+    /// True if the finding harms the traffic for certain; false if it may.
+    pub certain: bool,
+    /// The description.
+    pub what: String,
+    /// The harm that the fault does.
+    pub why: &'static str,
+    /// The remedy; null if the description ends with it.
+    pub remedy: Option<String>,
+}
+
+impl Finding {
+    fn new(fault: Fault, certain: bool, what: impl Into<String>) -> Self {
+        let (what, why) = (what.into(), fault.why());
+        Self { fault, interface: None, certain, what, why, remedy: None }
+    }
+
+    fn on(self, interface: &str) -> Self {
+        Self { interface: Some(interface.to_owned()), ..self }
+    }
+
+    fn mended_by(self, remedy: impl Into<String>) -> Self {
+        Self { remedy: Some(remedy.into()), ..self }
+    }
+}
+
+impl Report {
+    /// True if nothing harms the traffic for certain.
+    #[must_use]
+    pub fn is_healthy(&self) -> bool {
+        !self.findings.iter().any(|finding| finding.certain)
+    }
+}
+
+/// Looks at this host, and pings the peers.
+///
+/// # Errors
+/// [`Error::Refused`] if no interface is attached; an error if the pins can't be used or the kernel refuses a query.
+pub async fn run() -> Result<Report, Error> {
+    let request = status::Request { require: true, ..status::Request::default() };
+    let status = status::run(&request).await?;
+    let mut findings = Vec::new();
+    for interface in &status.interfaces {
+        // The pings below show more than silence.
+        let shown = |fault| matches!(fault, Fault::Silent) && !interface.gateway;
+        let faults = interface.health.iter().filter(|found| !found.ok && !shown(found.fault));
+        findings
+            .extend(faults.map(|found| {
+                Finding::new(found.fault, true, &found.what).on(&interface.interface)
+            }));
+    }
+    let running = attached::all()?;
+    let memberships: Vec<Membership> =
+        running.iter().map(Running::membership).collect::<Result<_, _>>()?;
+    let snapshot = Snapshot::take(&Netlink::connect()?).await?;
+    for (running, membership) in running.iter().zip(&memberships) {
+        reverse_paths(running, membership, &snapshot, &mut findings);
+    }
+    firewalls(&memberships, &mut findings);
+    connections(&memberships, &mut findings);
+    findings.extend(full_connection_table());
+    let is_gateway = status.interfaces.iter().all(|interface| interface.gateway);
+    let pinged = if is_gateway { None } else { Some(ping::run(&[], PINGS).await?) };
+    let peers = || pinged.iter().flat_map(|pinged| &pinged.peers);
+    for peer in peers().filter(|peer| !peer.is_ok) {
+        let ping::Peer { name, private, state, what, remedy, .. } = peer;
+        let finding =
+            Finding::new(Fault::Path, true, format!("{name} at {private}: {state}: {what}"));
+        let finding = finding.on(&peer.interface);
+        findings.push(match remedy {
+            Some(remedy) => finding.mended_by(remedy),
+            None => finding,
+        });
+    }
+    findings.sort_by_key(|finding| !finding.certain);
+    Ok(Report {
+        findings,
+        interfaces: status.interfaces.into_iter().map(|interface| interface.interface).collect(),
+        reached: peers().filter(|peer| peer.is_ok).count(),
+    })
+}
+
+fn reverse_paths(
+    running: &Running,
+    membership: &Membership,
+    snapshot: &Snapshot,
+    findings: &mut Vec<Finding>,
+) {
+    let name = running.folder.interface();
+    let Some(link) = snapshot.find(name) else { return };
+    let has_networks = running.network().is_some();
+    let mut drops = reverse_path::drops(&membership.identity, link, has_networks, snapshot);
+    // Packets on the loopback interface stay on this host.
+    drops.retain(|what| !what.starts_with(&format!("{LOOPBACK} ")));
+    let finding = |what: String| Finding::new(Fault::ReversePath, false, what).on(name);
+    findings.extend(drops.into_iter().map(finding));
+}
+
+/// The problems of the firewalls' rules. A firewall whose rules can't be read may harm as well.
+fn firewalls(memberships: &[Membership], findings: &mut Vec<Finding>) {
+    let (chains, unreadable) = firewall_rules::chains();
+    let (mut own, mut peers) = (Vec::new(), Vec::new());
+    for membership in memberships {
+        own.extend(membership.identity.members().iter().flat_map(|own| {
+            own.mappings().map(|mapping| MemberAddresses {
+                name: own.name.to_string(),
+                private: mapping.private().0,
+                public: mapping.underlay().0,
+            })
+        }));
+        peers.extend(membership.peers.iter().flat_map(|peer| {
+            peer.addresses.iter().map(|addresses| MemberAddresses {
+                name: peer.name.to_string(),
+                private: addresses.private.0,
+                public: addresses.public.0,
+            })
+        }));
+    }
+    for problem in firewall::problems(&chains, &own, &peers) {
+        let finding = Finding::new(problem.fault, false, problem.what);
+        findings.push(finding.mended_by(problem.remedy));
+    }
+    for what in unreadable {
+        let what = format!("the rules of a firewall can't be read: {what}");
+        findings.push(Finding::new(Fault::FirewallUnread, false, what));
+    }
+}
+
+/// Connections to a peer's private address from another address of this host than its private one.
+fn connections(memberships: &[Membership], findings: &mut Vec<Finding>) {
+    let open = match tcp_connections::open() {
+        Ok(open) => open,
+        Err(error) => {
+            tracing::warn!("the kernel does not list its TCP connections: {error}");
+            return;
+        }
+    };
+    for membership in memberships {
+        let mappings = || membership.identity.mappings();
+        for connection in &open {
+            let (local, remote) = (connection.local.ip(), connection.remote.ip());
+            let mut addresses = membership.peers.iter().flat_map(|peer| &peer.addresses);
+            let is_to_peer = addresses.any(|addresses| addresses.private.0.contains(remote));
+            let is_underlay = mappings().any(|mapping| mapping.underlay().0.contains(local));
+            let is_private = mappings().any(|mapping| mapping.private().0.contains(local));
+            if is_to_peer && !is_private {
+                let (fault, certain) = match is_underlay {
+                    true => (Fault::PublicConnection, false),
+                    false => (Fault::ForeignConnection, true),
+                };
+                let (local, remote) = (connection.local, connection.remote);
+                let what = format!("a connection goes from {local} to {remote}");
+                let remedy = format!(
+                    "restart the software that has it (ss -tnp src {} dst {} names it): it then uses \
+                     the private address",
+                    local.ip(),
+                    remote.ip()
+                );
+                findings.push(Finding::new(fault, certain, what).mended_by(remedy));
+            }
+        }
+    }
+}
+
+/// The finding that the kernel's table of connections is nearly full.
+fn full_connection_table() -> Option<Finding> {
+    let read = |name: &str| -> Option<u64> {
+        let text = fs::read_to_string(format!("/proc/sys/net/netfilter/nf_conntrack_{name}"));
+        text.ok()?.trim().parse().ok()
+    };
+    let (count, max) = (read("count")?, read("max")?);
+    let what = format!("the kernel tracks {count} connections, and its table has room for {max}");
+    let remedy = format!("sysctl -w net.netfilter.nf_conntrack_max={}", max.saturating_mul(2));
+    (count.saturating_mul(10) >= max.saturating_mul(9))
+        .then(|| Finding::new(Fault::Conntrack, false, what).mended_by(remedy))
+}

@@ -1,0 +1,210 @@
+//! Defines the output of `rewrite status`.
+
+use serde::Serialize;
+
+use crate::commands::{peer_report, traffic_report};
+use crate::error::Error;
+use crate::host::boot_unit;
+use crate::host::lock_file::Holder;
+use crate::model::text::words;
+use crate::ops::health::Finding;
+use crate::plan::identity::OwnMember;
+use crate::plan::previous_underlays::PreviousUnderlays;
+use crate::trial::{self, Phase};
+/// The output of `status`; `--json` prints these fields (docs/json.md).
+#[derive(Clone, Debug, Serialize)]
+pub struct Status {
+    /// The version of this binary.
+    pub version: &'static str,
+    /// The version of the layout of the maps.
+    pub abi_version: u32,
+    /// The attached interfaces.
+    pub interfaces: Vec<Interface>,
+    /// The remains of attaches whose pins or network namespace are gone.
+    pub left_behind: Vec<LeftBehind>,
+}
+
+/// A remnant of an attach.
+#[derive(Clone, Debug, Serialize)]
+pub struct LeftBehind {
+    /// The description of the remnant, with its place.
+    pub what: String,
+    /// The command that removes the remnant.
+    pub remedy: String,
+    /// True if the remnant is in this network namespace, and affects packets.
+    pub harms: bool,
+}
+
+/// One attached interface.
+#[derive(Clone, Debug, Serialize)]
+pub struct Interface {
+    /// The interface's name.
+    pub interface: String,
+    /// The network that the interface is on; null if the file has no networks.
+    pub network: Option<String>,
+    /// The tc hook: tcx or clsact.
+    pub hook: &'static str,
+    /// The place of the ingress program: tc, xdp or xdp-generic.
+    pub ingress: &'static str,
+    /// The time of the attach (RFC 3339, UTC).
+    pub attached_at: String,
+    /// The time of the last change by attach (RFC 3339, UTC).
+    pub changed_at: String,
+    /// The version of rewrite that made the last change.
+    pub attached_by: String,
+    /// The folder of the pins.
+    pub pins: String,
+    /// This host's members.
+    pub local_members: Vec<LocalMember>,
+    /// True if this host is a gateway. The local members are then the hosts behind the gateway.
+    pub gateway: bool,
+    /// The bypass rules between this host and any peer.
+    pub bypass: Vec<String>,
+    /// The peers, sorted by name.
+    pub peers: Vec<Peer>,
+    /// The daemon that follows the file; null without a daemon.
+    pub daemon: Option<Daemon>,
+    /// The systemd unit that starts the daemon at boot; null without systemd, and in a network namespace of
+    /// `ip netns`.
+    pub unit: Option<Unit>,
+    /// The pending trial, if there is one.
+    pub trial: Option<Trial>,
+    /// The last trial that nobody confirmed, if no file was applied since then.
+    pub rolled_back: Option<RolledBack>,
+    /// The findings of the health check.
+    pub health: Vec<Finding>,
+    /// True if all findings are good.
+    pub healthy: bool,
+}
+
+/// One of this host's members.
+#[derive(Clone, Debug, Serialize)]
+pub struct LocalMember {
+    /// The member's name.
+    pub name: String,
+    /// The member's private addresses, IPv4 first; the other lists are in the same order.
+    pub private: Vec<String>,
+    /// The member's public addresses.
+    pub public: Vec<String>,
+    /// The underlay addresses: the addresses of the member's interface.
+    pub underlay: Vec<String>,
+    /// The previous underlay addresses of a moved member, which still receive packets.
+    pub former_underlay: Vec<String>,
+}
+
+impl LocalMember {
+    pub(super) fn of(own: &OwnMember, previous_underlays: &PreviousUnderlays) -> Self {
+        let former =
+            own.mappings().flat_map(|m| previous_underlays.get(&m.private()).into_iter().flatten());
+        Self {
+            former_underlay: words(former),
+            name: own.name.to_string(),
+            private: words(own.mappings().map(|mapping| mapping.private())),
+            public: words(own.mappings().map(|mapping| mapping.public())),
+            underlay: words(own.mappings().map(|mapping| mapping.underlay())),
+        }
+    }
+}
+
+/// One peer, and the traffic with it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Peer {
+    /// The peer.
+    #[serde(flatten)]
+    pub peer: peer_report::Peer,
+    /// The traffic.
+    #[serde(flatten)]
+    pub traffic: traffic_report::Traffic,
+    /// The results of a ping of each private address; empty unless the peers were pinged.
+    pub pings: Vec<Ping>,
+}
+
+/// The result of a ping.
+#[derive(Clone, Debug, Serialize)]
+pub struct Ping {
+    /// The private address that was pinged.
+    pub private: String,
+    /// The state's name.
+    pub state: &'static str,
+    /// True for the states `ok` and `direct`.
+    pub is_ok: bool,
+    /// The mean time in milliseconds; null without an answer.
+    pub milliseconds: Option<f64>,
+}
+
+/// The daemon of an interface.
+#[derive(Clone, Debug, Serialize)]
+pub struct Daemon {
+    /// The process id; null while the daemon starts.
+    pub process_id: Option<u32>,
+    /// The reason why the daemon does not follow the file; null if it does.
+    pub problem: Option<String>,
+}
+
+impl Daemon {
+    pub(super) fn of(holder: &Holder) -> Self {
+        Self { process_id: holder.id(), problem: holder.note().map(str::to_owned) }
+    }
+}
+
+/// The systemd unit of an interface.
+#[derive(Clone, Debug, Serialize)]
+pub struct Unit {
+    /// The unit's name.
+    pub name: String,
+    /// True if systemd starts the unit at boot.
+    pub enabled: bool,
+}
+
+impl Unit {
+    pub(super) fn of(interface: &str) -> Option<Self> {
+        let enabled = boot_unit::is_enabled(interface)?;
+        Some(Self { name: boot_unit::unit(interface), enabled })
+    }
+}
+
+/// A change that the guard rolls back unless an operator confirms the change.
+#[derive(Clone, Debug, Serialize)]
+pub struct Trial {
+    /// The path of the file on trial.
+    pub config: String,
+    /// The deadline, at which the guard rolls the change back (RFC 3339, UTC).
+    pub until: String,
+    /// True if the deadline has passed, and the trial is still pending.
+    pub overdue: bool,
+    /// The trial's phase.
+    pub phase: Phase,
+}
+
+impl Trial {
+    /// The report of a recorded trial.
+    ///
+    /// # Errors
+    /// If the clock can't be read.
+    pub fn of(trial: &trial::Trial) -> Result<Self, Error> {
+        Ok(Self {
+            config: trial.config.display().to_string(),
+            until: trial.until()?,
+            overdue: trial.is_overdue()?,
+            phase: trial.phase,
+        })
+    }
+}
+
+/// A trial that nobody confirmed.
+#[derive(Clone, Debug, Serialize)]
+pub struct RolledBack {
+    /// The path of the file that was on trial.
+    pub config: String,
+    /// The time of the rollback (RFC 3339, UTC).
+    pub at: String,
+}
+
+impl Status {
+    /// True if all interfaces are healthy, and no remnant affects packets.
+    #[must_use]
+    pub fn is_healthy(&self) -> bool {
+        self.interfaces.iter().all(|interface| interface.healthy)
+            && !self.left_behind.iter().any(|left| left.harms)
+    }
+}

@@ -1,0 +1,75 @@
+//! Describes the traffic with a peer in the output of `status` and `stats`.
+
+use std::time::{Duration, SystemTime};
+
+use serde::Serialize;
+use tunnel_common::counters::PeerCounters;
+
+use crate::dataplane::jiffies;
+use crate::error::Error;
+use crate::plan::activity::{Activity, Clock};
+
+/// The present time, by the clock of the counters and by the time of day.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// The clock of the counters' times.
+    pub clock: Clock,
+    /// The time of day.
+    pub wall: SystemTime,
+}
+
+impl Now {
+    /// Reads the clocks.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn read() -> Result<Self, Error> {
+        Ok(Self { clock: jiffies::clock()?, wall: SystemTime::now() })
+    }
+}
+
+/// The traffic with a peer since its counters began.
+#[derive(Clone, Debug, Serialize)]
+pub struct Traffic {
+    /// The time of the last packet to the peer; null if there was none since the attach.
+    pub last_sent: Option<LastPacket>,
+    /// The time of the last packet from the peer; null if there was none since the attach.
+    pub last_heard: Option<LastPacket>,
+    /// The state: heard, silent or unknown.
+    #[serde(rename = "traffic")]
+    pub state: &'static str,
+    /// The number of ICMP errors of routers about packets to the peer.
+    pub router_errors: u64,
+}
+
+impl Traffic {
+    /// The traffic that `counters` show at `now`.
+    #[must_use]
+    pub fn of(counters: &PeerCounters, is_direct: bool, now: &Now) -> Self {
+        let activity = Activity::of(counters, &now.clock);
+        let at = |ago: Option<Duration>| ago.map(|ago| LastPacket::of(ago, now.wall));
+        Self {
+            last_sent: at(activity.sent),
+            last_heard: at(activity.heard),
+            state: activity.traffic(is_direct).name(),
+            router_errors: counters.router_errors,
+        }
+    }
+}
+
+/// The time of a packet.
+#[derive(Clone, Debug, Serialize)]
+pub struct LastPacket {
+    /// The time of day (RFC 3339, UTC).
+    pub at: String,
+    /// The seconds since then.
+    pub seconds_ago: f64,
+}
+
+impl LastPacket {
+    fn of(ago: Duration, wall: SystemTime) -> Self {
+        let at = wall.checked_sub(ago).unwrap_or(SystemTime::UNIX_EPOCH);
+        let at = humantime::format_rfc3339_millis(at).to_string();
+        Self { at, seconds_ago: ago.as_millis() as f64 / 1000.0 }
+    }
+}

@@ -1,0 +1,53 @@
+//! Asks the host's firewalls for their rules, through their own tools.
+
+use std::fs;
+use std::io;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::plan::firewall::{Chain, iptables, nft};
+
+/// The programs of iptables with their save commands, and the files that name their tables. Tables of the variant that
+/// uses nft are in nft's ruleset.
+const LEGACY: [(&str, &str, &str); 2] = [
+    ("iptables-legacy", "iptables-legacy-save", "/proc/net/ip_tables_names"),
+    ("ip6tables-legacy", "ip6tables-legacy-save", "/proc/net/ip6_tables_names"),
+];
+
+/// The chains of all firewalls in this network namespace, and the firewalls whose rules can't be read, each with the
+/// reason.
+#[must_use]
+pub fn chains() -> (Vec<Chain>, Vec<String>) {
+    let (mut chains, mut unreadable) = (Vec::new(), Vec::new());
+    match output("nft", &["--json", "list", "ruleset"]) {
+        Ok(text) => match serde_json::from_slice::<Value>(&text) {
+            Ok(ruleset) => chains.extend(nft::chains(&ruleset)),
+            Err(error) => unreadable.push(format!("nft: {error}")),
+        },
+        // Without nft, nothing says if the kernel has rules of nft.
+        Err(error) => unreadable.push(format!("nft: {error}")),
+    }
+    for (program, save, tables) in LEGACY {
+        if fs::read_to_string(tables).is_ok_and(|names| !names.trim().is_empty()) {
+            match output(save, &[]) {
+                Ok(text) => {
+                    chains.extend(iptables::chains(program, &String::from_utf8_lossy(&text)));
+                }
+                Err(error) => unreadable.push(format!("{program}: {error}")),
+            }
+        }
+    }
+    (chains, unreadable)
+}
+
+fn output(program: &str, arguments: &[&str]) -> io::Result<Vec<u8>> {
+    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output();
+    let output =
+        output.map_err(|error| io::Error::other(format!("can't run {program}: {error}")))?;
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(io::Error::other(format!("{}: {}", output.status, said.trim())))
+}

@@ -1,0 +1,287 @@
+//! Finds the rules of the host's firewall that harm the cluster's traffic. The firewall sees private addresses in both
+//! directions (docs/firewalls.md).
+//!
+//! The model ignores ports, protocols and interfaces: a rule that it names may match other packets only.
+
+pub mod iptables;
+pub mod nft;
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use super::fault::Fault;
+use crate::model::Prefix;
+use crate::model::text::list;
+
+/// A chain of a firewall.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chain {
+    /// The firewall that has the chain.
+    pub tool: Tool,
+    /// The table's name, with its family for nft: `inet filter`.
+    pub table: String,
+    /// The chain's name.
+    pub name: String,
+    /// The place where the kernel runs the chain; `None` for a chain that only other chains jump to, and for the places
+    /// that do not matter here.
+    pub hook: Option<Hook>,
+    /// True if the chain drops the packets that no rule accepts.
+    pub drops: bool,
+    /// The rules, in their order.
+    pub rules: Vec<Rule>,
+}
+
+/// A firewall's tool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tool {
+    /// nft(8).
+    Nft,
+    /// The program of iptables(8) with this name.
+    Iptables(&'static str),
+}
+
+/// A place where the kernel runs a chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hook {
+    /// Before the routing decision for a packet that arrives.
+    Prerouting,
+    /// Before a packet reaches a socket of this host.
+    Input,
+    /// Between two interfaces.
+    Forward,
+    /// After a socket of this host has sent a packet.
+    Output,
+    /// Before a packet leaves.
+    Postrouting,
+}
+
+impl Hook {
+    /// The hook with this name, in lower case.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "prerouting" => Self::Prerouting,
+            "input" => Self::Input,
+            "forward" => Self::Forward,
+            "output" => Self::Output,
+            "postrouting" => Self::Postrouting,
+            _ => return None,
+        })
+    }
+
+    /// True if packets of this host leave through the hook. Other packets arrive.
+    const fn is_outward(self) -> bool {
+        matches!(self, Self::Output | Self::Postrouting)
+    }
+}
+
+/// A rule of a chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// The addresses that the rule names.
+    pub addresses: Vec<AddressRange>,
+    /// What the rule does with a packet.
+    pub action: Action,
+    /// The command that removes the rule.
+    pub removal: String,
+}
+
+/// The first and the last address of a range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AddressRange {
+    /// The first address.
+    pub first: IpAddr,
+    /// The last address, of the same family.
+    pub last: IpAddr,
+}
+
+impl AddressRange {
+    /// The range with one address.
+    #[must_use]
+    pub const fn single(address: IpAddr) -> Self {
+        Self { first: address, last: address }
+    }
+
+    /// The addresses of a prefix: the host part of `address` is ignored. `None` if `length` is too long.
+    #[must_use]
+    pub fn of_prefix(address: IpAddr, length: u8) -> Option<Self> {
+        match address {
+            IpAddr::V4(v4) => {
+                let host = u32::MAX.checked_shr(length.into()).unwrap_or(0);
+                let first = v4.to_bits() & !host;
+                let last = (first | host).into();
+                (length <= 32)
+                    .then(|| Self { first: IpAddr::V4(first.into()), last: IpAddr::V4(last) })
+            }
+            IpAddr::V6(v6) => {
+                let host = u128::MAX.checked_shr(length.into()).unwrap_or(0);
+                let first = v6.to_bits() & !host;
+                let last = (first | host).into();
+                (length <= 128)
+                    .then(|| Self { first: IpAddr::V6(first.into()), last: IpAddr::V6(last) })
+            }
+        }
+    }
+
+    fn contains(&self, address: IpAddr) -> bool {
+        address.is_ipv4() == self.first.is_ipv4() && (self.first..=self.last).contains(&address)
+    }
+}
+
+/// What a rule does with a packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// The rule lets the packet pass the chain.
+    Accept,
+    /// The rule drops or rejects the packet.
+    Drop,
+    /// The rule changes the packet's addresses.
+    Translate,
+    /// The rule goes on in the chain with this name.
+    Jump(String),
+    /// Anything else, such as a counter.
+    Other,
+}
+
+/// A member's addresses, as the firewall may name them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberAddresses {
+    /// The member's name.
+    pub name: String,
+    /// A private address or prefix.
+    pub private: Prefix,
+    /// The public address or prefix.
+    pub public: Prefix,
+}
+
+/// A problem that the firewall's rules cause, or may cause.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The fault.
+    pub fault: Fault,
+    /// The description of the rule or the chain.
+    pub what: String,
+    /// The command that mends the problem.
+    pub remedy: String,
+}
+
+/// Finds the problems for the traffic between `own`, the addresses of this host, and `peers`.
+#[must_use]
+pub fn problems(
+    chains: &[Chain],
+    own: &[MemberAddresses],
+    peers: &[MemberAddresses],
+) -> Vec<Problem> {
+    let members: Vec<_> = peers.iter().chain(own).collect();
+    let mut problems = Vec::new();
+    for chain in chains {
+        let Some(hook) = chain.hook.filter(|hook| *hook != Hook::Forward) else { continue };
+        let rules = reachable(chain, chains);
+        for rule in &rules {
+            problems.extend(of_rule(chain, rule, &members));
+        }
+        if chain.drops {
+            problems.extend(of_policy(chain, hook, &rules, peers));
+        }
+    }
+    problems.dedup();
+    problems
+}
+
+/// The rules of `chain`, and of the chains of its table that it jumps to.
+fn reachable<'a>(chain: &'a Chain, chains: &'a [Chain]) -> Vec<&'a Rule> {
+    let (mut rules, mut seen, mut open) = (Vec::new(), BTreeSet::new(), vec![chain]);
+    while let Some(next) = open.pop() {
+        if !seen.insert(&next.name) {
+            continue;
+        }
+        for rule in &next.rules {
+            rules.push(rule);
+            if let Action::Jump(target) = &rule.action {
+                let is_target = |other: &&Chain| {
+                    (other.tool, &other.table, &other.name) == (chain.tool, &chain.table, target)
+                };
+                open.extend(chains.iter().find(is_target));
+            }
+        }
+    }
+    rules
+}
+
+/// The problem of a rule that drops or translates packets with an address of a member, or accepts them by the wrong
+/// address.
+fn of_rule(chain: &Chain, rule: &Rule, members: &[&MemberAddresses]) -> Option<Problem> {
+    let names =
+        |prefix: &Prefix| rule.addresses.iter().any(|range| range.contains(prefix.address()));
+    let private = members.iter().find(|member| names(&member.private));
+    let public = members.iter().find(|member| names(&member.public));
+    let place = place(chain);
+    let (fault, what) = match (&rule.action, private, public) {
+        (Action::Drop, Some(peer), _) => {
+            let MemberAddresses { name, private, .. } = peer;
+            (Fault::FirewallRule, format!("{place} drops packets of {private} ({name})"))
+        }
+        (Action::Translate, Some(peer), _) | (Action::Translate, None, Some(peer)) => (
+            Fault::AddressTranslation,
+            format!("{place} translates the addresses of {}", peer.name),
+        ),
+        (Action::Accept, None, Some(peer)) => {
+            let MemberAddresses { name, private, public } = peer;
+            let what =
+                format!("{place} accepts {public} ({name}), and its packets come from {private}");
+            (Fault::FirewallPublic, what)
+        }
+        _ => return None,
+    };
+    Some(Problem { fault, what, remedy: rule.removal.clone() })
+}
+
+/// The problem of a chain that drops by policy, and has no rule that names some of the peers.
+fn of_policy(
+    chain: &Chain,
+    hook: Hook,
+    rules: &[&Rule],
+    peers: &[MemberAddresses],
+) -> Option<Problem> {
+    let is_accepted = |peer: &&MemberAddresses| {
+        let accepting = rules.iter().filter(|rule| rule.action == Action::Accept);
+        let mut named = accepting.flat_map(|rule| &rule.addresses);
+        named.any(|range| range.contains(peer.private.address()))
+    };
+    let missing: Vec<_> = peers.iter().filter(|peer| !is_accepted(peer)).collect();
+    let first = missing.first()?;
+    let private = missing.iter().map(|peer| peer.private);
+    let what = format!(
+        "{} drops packets that no rule accepts, and no rule accepts {}",
+        place(chain),
+        list(private)
+    );
+    let (field, option) = if hook.is_outward() { ("daddr", "-d") } else { ("saddr", "-s") };
+    let (table, name) = (&chain.table, &chain.name);
+    let first = first.private;
+    let remedy = match chain.tool {
+        Tool::Nft => {
+            let ip = if first.address().is_ipv4() { "ip" } else { "ip6" };
+            format!(
+                "nft insert rule {table} {name} {ip} {field} {first} accept, and so on for each peer"
+            )
+        }
+        Tool::Iptables(program) => {
+            format!(
+                "{program} -t {table} -I {name} {option} {first} -j ACCEPT, and so on for each peer"
+            )
+        }
+    };
+    Some(Problem { fault: Fault::FirewallPolicy, what, remedy })
+}
+
+fn place(chain: &Chain) -> String {
+    let Chain { table, name, .. } = chain;
+    match chain.tool {
+        Tool::Nft => format!("the chain {name} of nft's table {table}"),
+        Tool::Iptables(program) => format!("the chain {name} of the table {table} ({program})"),
+    }
+}
+
+#[cfg(test)]
+mod tests;
