@@ -98,7 +98,7 @@ fn rules_are_shown_and_change_with_the_file() -> Result<()> {
     assert_eq!(shown("rules.toml")?, (json!(["tcp/22"]), json!(["udp/53"])));
     let said = scenario.rewrite.run(host, &["status"])?;
     ensure!(said.contains("bypass    tcp/22\n"), "{said}");
-    ensure!(said.contains("203.0.113.2  bypass udp/53\n"), "{said}");
+    ensure!(said.contains("203.0.113.2  bypass udp/53  not heard yet\n"), "{said}");
     assert_eq!(shown("cluster.toml")?, (json!([]), json!([])));
     assert_eq!(shown("rules.toml")?, (json!(["tcp/22"]), json!(["udp/53"])));
     scenario.require_healthy(host)

@@ -54,6 +54,7 @@ mod policy_rules;
 mod prefixes;
 mod previous;
 mod process;
+mod public_connections;
 mod readers;
 mod recreated;
 mod run_at_boot;

@@ -1,8 +1,9 @@
 //! Reads and changes the maps that exist once for each address family. The code is generic over the family.
 
 use aya::Pod;
-use aya::maps::MapData;
 use aya::maps::lpm_trie::{Key, LpmTrie};
+use aya::maps::{HashMap, MapData};
+use tunnel_common::flows::{Flow, FlowState, LEFT_ALONE};
 use tunnel_common::local_members::LocalRange;
 use tunnel_common::maps;
 use tunnel_common::peers::{Peer, PeerKey};
@@ -21,6 +22,7 @@ pub(super) struct Names {
     pub peers: &'static str,
     pub prefixes: &'static str,
     pub local_ranges: &'static str,
+    pub flows: &'static str,
 }
 
 /// The maps of one family.
@@ -30,6 +32,7 @@ pub(super) struct FamilyMaps<A> {
     pub filter: PeerFilter,
     pub prefixes: LpmTrie<MapData, A, Peer<A>>,
     pub local_ranges: LpmTrie<MapData, A, LocalRange<A>>,
+    pub flows: HashMap<MapData, Flow<A>, FlowState>,
 }
 
 impl<A: Address + Pod> FamilyMaps<A>
@@ -37,6 +40,7 @@ where
     PeerKey<A>: Pod,
     Peer<A>: Pod,
     LocalRange<A>: Pod,
+    Flow<A>: Pod,
 {
     /// All entries of `peers_*` and `prefixes_*`.
     pub fn table(&self) -> Result<PeerTable<A>, Error> {
@@ -93,6 +97,15 @@ where
             Change::Remove(_) => if_there(self.prefixes.remove(&key)),
         };
         result.map_err(|error| full(error, self.names.prefixes))
+    }
+
+    /// Enters public flows, whose last packet is taken to have left at `now`, in nanoseconds of CLOCK_MONOTONIC.
+    pub fn add_public_flows(&mut self, flows: &[Flow<A>], now: u64) -> Result<(), Error> {
+        let state = FlowState { last_sent: now, action: LEFT_ALONE, reserved: [0; 3], tag: 0 };
+        for flow in flows {
+            self.flows.insert(flow, state, 0).map_err(|error| full(error, self.names.flows))?;
+        }
+        Ok(())
     }
 
     /// All entries of `local_*`.

@@ -25,6 +25,7 @@ use crate::model::text::unpadded;
 use crate::model::{MemberName, NameProblem};
 use crate::plan::bypass::{self, BypassTable};
 use crate::plan::identity::{Identity, LocalMembers};
+use crate::plan::kept_connections::KeptFlows;
 use crate::plan::local_tables::LocalTables;
 use crate::plan::peer_tables::{Change, PeerTables};
 
@@ -68,11 +69,13 @@ impl Maps {
             peers: maps::PEERS_V4,
             prefixes: maps::PREFIXES_V4,
             local_ranges: maps::LOCAL_V4,
+            flows: maps::FLOWS_V4,
         };
         let v6 = Names {
             peers: maps::PEERS_V6,
             prefixes: maps::PREFIXES_V6,
             local_ranges: maps::LOCAL_V6,
+            flows: maps::FLOWS_V6,
         };
         let maps = Self {
             folder: folder.clone(),
@@ -82,6 +85,7 @@ impl Maps {
                 filter: open(folder, maps::PEER_FILTER, Map::Array)?,
                 prefixes: open(folder, v4.prefixes, Map::LpmTrie)?,
                 local_ranges: open(folder, v4.local_ranges, Map::LpmTrie)?,
+                flows: open(folder, v4.flows, Map::LruHashMap)?,
             },
             v6: FamilyMaps {
                 names: v6,
@@ -89,6 +93,7 @@ impl Maps {
                 filter: open(folder, maps::PEER_FILTER, Map::Array)?,
                 prefixes: open(folder, v6.prefixes, Map::LpmTrie)?,
                 local_ranges: open(folder, v6.local_ranges, Map::LpmTrie)?,
+                flows: open(folder, v6.flows, Map::LruHashMap)?,
             },
             local_members: open(folder, maps::LOCAL_MEMBERS, Map::HashMap)?,
             members: open(folder, maps::MEMBERS, Map::HashMap)?,
@@ -110,6 +115,17 @@ impl Maps {
     /// If the kernel refuses.
     pub fn peers(&self) -> Result<PeerTables, Error> {
         Ok(PeerTables { v4: self.v4.table()?, v6: self.v6.table()? })
+    }
+
+    /// Enters the flows of open connections between public addresses, whose last packet is taken to have left at `now`,
+    /// in seconds of CLOCK_MONOTONIC.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn add_public_flows(&mut self, flows: &KeptFlows, now: u32) -> Result<(), Error> {
+        let nanoseconds = u64::from(now) * 1_000_000_000;
+        self.v4.add_public_flows(&flows.v4, nanoseconds)?;
+        self.v6.add_public_flows(&flows.v6, nanoseconds)
     }
 
     /// The numbers of names, of peers' ranges and of bypass rules.

@@ -12,14 +12,7 @@ use netlink_packet_sock_diag::inet::{ExtensionFlags, InetRequest, SocketId, Stat
 use netlink_sys::Socket;
 use netlink_sys::protocols::NETLINK_SOCK_DIAG;
 
-/// An open TCP connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Connection {
-    /// This host's address and port.
-    pub local: SocketAddr,
-    /// The other end's address and port.
-    pub remote: SocketAddr,
-}
+use crate::plan::kept_connections::Connection;
 
 /// All connections in this network namespace that still send or receive.
 ///

@@ -6,11 +6,13 @@ use super::rollback::Undo;
 use crate::dataplane::maps::Maps;
 use crate::error::Error;
 use crate::host::clock::monotonic;
+use crate::host::tcp_connections;
 use crate::interrupt::Interrupt;
 use crate::model::MemberName;
 use crate::plan::change::{LocalChange, PeerOptions};
 use crate::plan::handover::Handover;
 use crate::plan::identity::LocalMembers;
+use crate::plan::kept_connections::{Connection, has_new, keep};
 use crate::plan::membership::Membership;
 use crate::plan::peer_tables::{self, AppliedChanges, Change, GRACE_PERIOD, PeerTable, changes};
 use crate::plan::{bypass, slots};
@@ -73,8 +75,13 @@ pub async fn change(
     let PeerOptions { drain, own, .. } = *options;
     let (ended, own_previous) = (options.ended.clone(), options.own_previous.clone());
     let handover = Handover { now, drain: drain.seconds(), ended, own, own_previous };
-    let tables = handover.successor(&current, &tables);
+    let mut tables = handover.successor(&current, &tables);
     tracing::debug!("{} entries of peers were read", current.v4.len() + current.v6.len());
+    if has_new(&current, &tables) {
+        let kept = keep(&open_connections(), &current, &mut tables);
+        // Enter the flows before the entries that make the programs look for them.
+        maps.add_public_flows(&kept, now)?;
+    }
     let v4 = changes(&current.v4, &tables.v4);
     let v6 = changes(&current.v6, &tables.v6);
     let entries = v4.len().saturating_add(v6.len());
@@ -93,6 +100,18 @@ pub async fn change(
         maps.remove_names(freed)?;
     }
     Ok(entries)
+}
+
+/// The open TCP connections. Without the kernel's answer, there are none: the connections between public addresses
+/// may then end with the attach.
+fn open_connections() -> Vec<Connection> {
+    tcp_connections::open().unwrap_or_else(|error| {
+        tracing::warn!(
+            "the kernel does not list its TCP connections, and open ones between public addresses of \
+             members may end (modprobe tcp_diag inet_diag helps): {error}"
+        );
+        Vec::new()
+    })
 }
 
 /// Applies the `changes` of one family in order. Returns the changes that were begun, and the result.

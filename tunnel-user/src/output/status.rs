@@ -145,14 +145,15 @@ fn peers(text: &mut String, interface: &Interface) {
             [] => String::new(),
             rules => format!("  bypass {}", rules.join(", ")),
         };
-        let heard = match (&traffic.last_heard, traffic.state) {
-            (Some(last), state) => format!("{state} {} ago", ago(last.seconds_ago)),
-            (None, state) => format!("{state}, never heard"),
+        let heard = match (traffic.state, &traffic.last_heard) {
+            ("silent", Some(last)) => format!("silent, heard {} ago", ago(last.seconds_ago)),
+            ("silent", None) => "silent, never heard".into(),
+            (_, Some(last)) => format!("heard {} ago", ago(last.seconds_ago)),
+            (_, None) => "not heard yet".into(),
         };
-        let heard = heard.replace("silent ", "silent, heard ").replace("unknown ", "heard ");
         let _ = write!(
             text,
-            "  peer      {:<names$}  {}  {heard}",
+            "  peer      {:<names$}  {}{direct}{bypass}  {heard}",
             peer.name,
             pairs(&peer.private, "at", &peer.public)
         );
@@ -160,7 +161,7 @@ fn peers(text: &mut String, interface: &Interface) {
             let time = ping.milliseconds.map(|time| format!(" {time:.1} ms")).unwrap_or_default();
             let _ = write!(text, "  ping {}{time}", ping.state);
         }
-        let _ = writeln!(text, "{direct}{bypass}");
+        text.push('\n');
         if traffic.router_errors > 0 {
             let errors = counted(traffic.router_errors, "ICMP error");
             let _ = writeln!(text, "            {errors} of routers about packets to it");

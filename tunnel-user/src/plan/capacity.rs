@@ -227,4 +227,13 @@ mod tests {
         assert_eq!((capacity.peers_v6, capacity.flows_v6), (1, 1));
         assert_eq!(capacity.flows_v4 as usize, maps::FLOWS_CAPACITY);
     }
+
+    #[test]
+    fn a_family_that_self_gets_later_needs_a_larger_table_of_flows() {
+        let membership = Membership::of_text(&cluster(1), &["s0"]);
+        let required = Capacity::at_most(&membership, 0, 0, 0);
+        let of_unused = Capacity { flows_v4: 1, ..Capacity::of(&membership) };
+        assert!(Capacity::of(&membership).holds(&required));
+        assert!(!of_unused.holds(&required));
+    }
 }

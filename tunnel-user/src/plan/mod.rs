@@ -18,6 +18,7 @@ pub mod firewall;
 pub mod follow;
 pub mod handover;
 pub mod identity;
+pub mod kept_connections;
 pub mod local_tables;
 pub mod membership;
 pub mod move_notices;

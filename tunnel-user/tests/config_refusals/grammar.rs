@@ -261,6 +261,11 @@ fn wrong_networks() -> Vec<Case> {
             &wrong(16, "an underlay address on ib, but no public one", "public.ib ="),
         ),
         case(
+            "an underlay address alone on the first network",
+            &change("public.lan = \"198.51.100.2\"", "underlay.lan = \"198.51.100.2\""),
+            &wrong(15, "an underlay address on lan, but no public one", "public.lan ="),
+        ),
+        case(
             "one member alone on a network",
             &change("public.ib = \"172.16.0.2\"\n", ""),
             &wrong(7, "only one member has an address on the network ib", "public.ib"),
