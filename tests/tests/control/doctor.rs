@@ -29,10 +29,6 @@ fn findings(scenario: &Scenario) -> Result<Vec<(String, bool, String, String)>> 
         .collect())
 }
 
-fn ids(scenario: &Scenario) -> Result<Vec<String>> {
-    Ok(findings(scenario)?.into_iter().map(|(id, ..)| id).collect())
-}
-
 /// Runs the remedy, as an operator at a shell would, up to its comma.
 fn mend(host: &Namespace, remedy: &str) -> Result<()> {
     let command = remedy.split(',').next().unwrap_or_default();
@@ -100,21 +96,43 @@ fn rules_that_name_members_are_found() -> Result<()> {
         "add table inet firewall",
         "add chain inet firewall input { type filter hook input priority 0 ; }",
         "add rule inet firewall input ip saddr 10.0.0.2 tcp dport 24007 drop",
+    ] {
+        host.run(&["nft", command])?;
+    }
+    let found = findings(&scenario)?;
+    let [(id, false, what, remedy)] = &found[..] else { panic!("{found:?}") };
+    assert_eq!(id, "firewall-rule");
+    ensure!(what.contains("drops packets of 10.0.0.2 (srvb)"), "{what}");
+    // Findings that may harm do not change the exit code.
+    let said = scenario.rewrite.run(host, &["doctor"])?;
+    ensure!(said.contains("may harm  firewall-rule"), "{said}");
+    mend(host, remedy)?;
+    assert_eq!(findings(&scenario)?, []);
+
+    // A rule for the public address, which the packets do not have.
+    for command in [
+        "add chain inet firewall input { type filter hook input priority 0 ; policy drop ; }",
         "add rule inet firewall input ip saddr 203.0.113.2 accept",
     ] {
         host.run(&["nft", command])?;
     }
     let found = findings(&scenario)?;
-    let [(rule, false, what, remedy), (public, false, ..)] = &found[..] else {
-        panic!("{found:?}")
-    };
-    assert_eq!((&rule[..], &public[..]), ("firewall-rule", "firewall-public"));
-    ensure!(what.contains("drops packets of 10.0.0.2 (srvb)"), "{what}");
+    let [(path, true, ..), (public, false, what, remedy)] = &found[..] else { panic!("{found:?}") };
+    assert_eq!((&path[..], &public[..]), ("path", "firewall-public"));
+    ensure!(what.contains("accepts 203.0.113.2 (srvb), and drops 10.0.0.2"), "{what}");
     mend(host, remedy)?;
-    assert_eq!(ids(&scenario)?, ["firewall-public"]);
-    // Findings that may harm do not change the exit code.
-    let said = scenario.rewrite.run(host, &["doctor"])?;
-    ensure!(said.contains("may harm  firewall-public"), "{said}");
+    assert_eq!(findings(&scenario)?, []);
+    Ok(())
+}
+
+#[test]
+fn the_example_firewall_has_no_findings() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    scenario.attach_both(NOTHING_MORE)?;
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/nftables/rewrite.nft");
+    host.run(&["nft", "--file", example])?;
+    assert_eq!(findings(&scenario)?, []);
     Ok(())
 }
 

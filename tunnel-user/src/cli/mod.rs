@@ -24,12 +24,13 @@ const DEFAULT_CONFIG: &str = "/etc/rewrite/cluster.toml";
 Examples:
   rewrite check                     check the file and this host
   rewrite attach eth0               address, routes, programs: the whole job
-  rewrite status                    what is attached, and whether it works
+  rewrite status                    what is attached, what is wrong, who was heard
   rewrite ping                      whether packets arrive at the peers, and answers here
+  rewrite doctor                    what on this host harms the traffic
   rewrite run eth0                  attach, and follow the file
   rewrite detach eth0               undo the attach
 
-Exit codes: 0 done; 1 the kernel refused; 2 wrong usage; 3 the file is wrong;
+Exit codes: 0 done; 1 the kernel refused, or a fault was found; 2 wrong usage; 3 the file is wrong;
 4 refused: it does not fit the state of this host; 5 this host can't run it; 6 the
 pins belong to another program or version; 130 interrupted."
 )]
@@ -119,8 +120,9 @@ Examples:
   rewrite status --peer srvb        one peer
   rewrite status --require --json   for a monitoring system
 
-`heard` says when a packet of the peer last arrived. A peer is silent if packets go to it and
-none has come from it for ten seconds. Exits with 1 if something is wrong or a peer is silent.")]
+`heard` says when a packet of the peer last arrived. A peer is silent if a packet has gone to
+it in the last minute, ten seconds or more after the peer's last one. Exits with 1 if
+something is wrong or a peer is silent.")]
     Status(StatusArgs),
 
     /// Send a packet to each peer and back, and say what became of it

@@ -88,6 +88,11 @@ pub async fn run() -> Result<Report, Error> {
                 Finding::new(found.fault, true, &found.what).on(&interface.interface)
             }));
     }
+    let leftovers = status.left_behind.iter().filter(|left| left.harms);
+    findings.extend(
+        leftovers
+            .map(|left| Finding::new(Fault::Leftover, true, &left.what).mended_by(&left.remedy)),
+    );
     let running = attached::all()?;
     let memberships: Vec<Membership> =
         running.iter().map(Running::membership).collect::<Result<_, _>>()?;
@@ -95,7 +100,7 @@ pub async fn run() -> Result<Report, Error> {
     for (running, membership) in running.iter().zip(&memberships) {
         reverse_paths(running, membership, &snapshot, &mut findings);
     }
-    firewalls(&memberships, &mut findings);
+    firewalls(&running, &memberships, &mut findings);
     connections(&memberships, &mut findings);
     findings.extend(full_connection_table());
     let is_gateway = status.interfaces.iter().all(|interface| interface.gateway);
@@ -136,28 +141,35 @@ fn reverse_paths(
 }
 
 /// The problems of the firewalls' rules. A firewall whose rules can't be read may harm as well.
-fn firewalls(memberships: &[Membership], findings: &mut Vec<Finding>) {
+fn firewalls(running: &[Running], memberships: &[Membership], findings: &mut Vec<Finding>) {
     let (chains, unreadable) = firewall_rules::chains();
-    let (mut own, mut peers) = (Vec::new(), Vec::new());
-    for membership in memberships {
-        own.extend(membership.identity.members().iter().flat_map(|own| {
-            own.mappings().map(|mapping| MemberAddresses {
-                name: own.name.to_string(),
+    for (running, membership) in running.iter().zip(memberships) {
+        let own: Vec<_> = membership
+            .identity
+            .members()
+            .iter()
+            .flat_map(|own| own.mappings().map(|mapping| (own.name.to_string(), mapping)))
+            .map(|(name, mapping)| MemberAddresses {
+                name,
                 private: mapping.private().0,
                 public: mapping.underlay().0,
             })
-        }));
-        peers.extend(membership.peers.iter().flat_map(|peer| {
-            peer.addresses.iter().map(|addresses| MemberAddresses {
-                name: peer.name.to_string(),
+            .collect();
+        let peers: Vec<_> = membership
+            .peers
+            .iter()
+            .flat_map(|peer| peer.addresses.iter().map(|addresses| (&peer.name, addresses)))
+            .map(|(name, addresses)| MemberAddresses {
+                name: name.to_string(),
                 private: addresses.private.0,
                 public: addresses.public.0,
             })
-        }));
-    }
-    for problem in firewall::problems(&chains, &own, &peers) {
-        let finding = Finding::new(problem.fault, false, problem.what);
-        findings.push(finding.mended_by(problem.remedy));
+            .collect();
+        let interface = running.folder.interface();
+        for problem in firewall::problems(&chains, interface, &own, &peers) {
+            let finding = Finding::new(problem.fault, false, problem.what).on(interface);
+            findings.push(finding.mended_by(problem.remedy));
+        }
     }
     for what in unreadable {
         let what = format!("the rules of a firewall can't be read: {what}");
@@ -174,29 +186,28 @@ fn connections(memberships: &[Membership], findings: &mut Vec<Finding>) {
             return;
         }
     };
-    for membership in memberships {
-        let mappings = || membership.identity.mappings();
-        for connection in &open {
-            let (local, remote) = (connection.local.ip(), connection.remote.ip());
-            let mut addresses = membership.peers.iter().flat_map(|peer| &peer.addresses);
-            let is_to_peer = addresses.any(|addresses| addresses.private.0.contains(remote));
-            let is_underlay = mappings().any(|mapping| mapping.underlay().0.contains(local));
-            let is_private = mappings().any(|mapping| mapping.private().0.contains(local));
-            if is_to_peer && !is_private {
-                let (fault, certain) = match is_underlay {
-                    true => (Fault::PublicConnection, false),
-                    false => (Fault::ForeignConnection, true),
-                };
-                let (local, remote) = (connection.local, connection.remote);
-                let what = format!("a connection goes from {local} to {remote}");
-                let remedy = format!(
-                    "restart the software that has it (ss -tnp src {} dst {} names it): it then uses \
+    let mappings = || memberships.iter().flat_map(|membership| membership.identity.mappings());
+    let peers = || memberships.iter().flat_map(|membership| &membership.peers);
+    for connection in &open {
+        let (local, remote) = (connection.local.ip(), connection.remote.ip());
+        let mut addresses = peers().flat_map(|peer| &peer.addresses);
+        let is_to_peer = addresses.any(|addresses| addresses.private.0.contains(remote));
+        let is_underlay = mappings().any(|mapping| mapping.underlay().0.contains(local));
+        let is_private = mappings().any(|mapping| mapping.private().0.contains(local));
+        if is_to_peer && !is_private {
+            let (fault, certain) = match is_underlay {
+                true => (Fault::PublicConnection, false),
+                false => (Fault::ForeignConnection, true),
+            };
+            let (local, remote) = (connection.local, connection.remote);
+            let what = format!("a connection goes from {local} to {remote}");
+            let remedy = format!(
+                "restart the software that has it (ss -tnp src {} dst {} names it): it then uses \
                      the private address",
-                    local.ip(),
-                    remote.ip()
-                );
-                findings.push(Finding::new(fault, certain, what).mended_by(remedy));
-            }
+                local.ip(),
+                remote.ip()
+            );
+            findings.push(Finding::new(fault, certain, what).mended_by(remedy));
         }
     }
 }

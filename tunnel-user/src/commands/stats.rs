@@ -95,7 +95,7 @@ fn interface(running: &Running) -> Result<Interface, Error> {
             private: peer.peer.private().map(|range| range.to_string()).collect(),
             egress: counters.egress.into(),
             ingress: counters.ingress.into(),
-            traffic: Traffic::of(&counters, peer.peer.direct, &now),
+            traffic: Traffic::of(&counters, &now),
         });
     }
     let mut not_rewritten = Vec::new();

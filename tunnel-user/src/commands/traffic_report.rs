@@ -7,7 +7,7 @@ use tunnel_common::counters::PeerCounters;
 
 use crate::dataplane::jiffies;
 use crate::error::Error;
-use crate::plan::activity::{Activity, Clock};
+use crate::plan::activity::Clock;
 
 /// The present time, by the clock of the counters and by the time of day.
 #[derive(Clone, Copy, Debug)]
@@ -35,9 +35,6 @@ pub struct Traffic {
     pub last_sent: Option<LastPacket>,
     /// The time of the last packet from the peer; null if there was none since the attach.
     pub last_heard: Option<LastPacket>,
-    /// The state: heard, silent or unknown.
-    #[serde(rename = "traffic")]
-    pub state: &'static str,
     /// The number of ICMP errors of routers about packets to the peer.
     pub router_errors: u64,
 }
@@ -45,13 +42,14 @@ pub struct Traffic {
 impl Traffic {
     /// The traffic that `counters` show at `now`.
     #[must_use]
-    pub fn of(counters: &PeerCounters, is_direct: bool, now: &Now) -> Self {
-        let activity = Activity::of(counters, &now.clock);
-        let at = |ago: Option<Duration>| ago.map(|ago| LastPacket::of(ago, now.wall));
+    pub fn of(counters: &PeerCounters, now: &Now) -> Self {
+        let at = |ticks| {
+            let ago = now.clock.since(ticks)?;
+            Some(LastPacket::of(ago, now.wall))
+        };
         Self {
-            last_sent: at(activity.sent),
-            last_heard: at(activity.heard),
-            state: activity.traffic(is_direct).name(),
+            last_sent: at(counters.last_sent),
+            last_heard: at(counters.last_heard),
             router_errors: counters.router_errors,
         }
     }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -25,7 +26,8 @@ pub fn chains() -> (Vec<Chain>, Vec<String>) {
             Ok(ruleset) => chains.extend(nft::chains(&ruleset)),
             Err(error) => unreadable.push(format!("nft: {error}")),
         },
-        // Without nft, nothing says if the kernel has rules of nft.
+        // A kernel without nf_tables has no rules of nft.
+        Err(_) if !Path::new("/sys/module/nf_tables").exists() => {}
         Err(error) => unreadable.push(format!("nft: {error}")),
     }
     for (program, save, tables) in LEGACY {

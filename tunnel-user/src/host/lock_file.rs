@@ -63,7 +63,8 @@ impl LockFile {
     /// system, the lock succeeds, but the write fails.
     pub fn note(&mut self, note: &str) {
         let text = format!("{}\n{note}", self.words);
-        let _ = self.file.set_len(0).and_then(|()| self.file.write_all_at(text.as_bytes(), 0));
+        let length = text.len() as u64;
+        let _ = self.file.write_all_at(text.as_bytes(), 0).and_then(|()| self.file.set_len(length));
     }
 
     /// The process that holds the lock on the file at `path`; `None` if no process holds the lock, or this process

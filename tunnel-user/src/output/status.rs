@@ -4,6 +4,9 @@ use std::fmt::Write as _;
 
 use tunnel_user::commands::status::{Daemon, Interface, Peer, Status, Unit};
 
+use tunnel_user::ops::health::Finding;
+use tunnel_user::plan::fault::Fault;
+
 use super::text::{NOTHING_ATTACHED, ago, counted, for_now, noun, pairs};
 use super::trial;
 
@@ -18,6 +21,10 @@ pub fn text(status: &Status) -> String {
         facts(&mut text, interface);
         peers(&mut text, interface);
         changes(&mut text, interface);
+        let is_notice = |finding: &&Finding| finding.ok && finding.fault == Fault::NetworkManager;
+        for notice in interface.health.iter().filter(is_notice) {
+            let _ = writeln!(text, "  note      {}", notice.what);
+        }
         let good = interface.health.iter().filter(|finding| finding.ok).count();
         let _ = writeln!(text, "  {} passed", counted(good as u64, "check"));
         faults(&mut text, interface);
@@ -63,7 +70,7 @@ fn before(status: &Status) -> String {
 fn header(interface: &Interface) -> String {
     let peers = &interface.peers;
     let of_state = |state: &str| {
-        let count = peers.iter().filter(|peer| peer.traffic.state == state).count();
+        let count = peers.iter().filter(|peer| peer.traffic == state).count();
         (count > 0).then(|| format!("{count} {state}"))
     };
     let states: Vec<_> = ["heard", "silent", "unknown"].into_iter().filter_map(of_state).collect();
@@ -91,11 +98,12 @@ fn facts(text: &mut String, interface: &Interface) {
     }
     let _ = writeln!(text, "  pins      {}", interface.pins);
     match &interface.daemon {
-        Some(Daemon { problem: Some(problem), .. }) => {
-            let _ = writeln!(text, "  daemon    {}: {problem}", daemon(interface));
+        Some(Daemon { process_id: None, .. }) => text.push_str("  daemon    starting\n"),
+        Some(Daemon { process_id: Some(id), problem: Some(problem) }) => {
+            let _ = writeln!(text, "  daemon    process {id}: {problem}");
         }
-        Some(_) => {
-            let _ = writeln!(text, "  daemon    {}, follows the file", daemon(interface));
+        Some(Daemon { process_id: Some(id), problem: None }) => {
+            let _ = writeln!(text, "  daemon    process {id}");
         }
         None => text.push_str("  daemon    none: nothing follows the file\n"),
     }
@@ -126,26 +134,19 @@ fn facts(text: &mut String, interface: &Interface) {
     }
 }
 
-fn daemon(interface: &Interface) -> String {
-    match interface.daemon.as_ref().and_then(|daemon| daemon.process_id) {
-        Some(id) => format!("process {id}"),
-        None => "starting".into(),
-    }
-}
-
 /// The lines of the peers. Of many peers, only the ones that need attention.
 fn peers(text: &mut String, interface: &Interface) {
     let all = &interface.peers;
     let is_listed = |peer: &&Peer| all.len() <= LISTED_MAX || needs_attention(peer);
     let listed: Vec<_> = all.iter().filter(is_listed).collect();
     let names = listed.iter().map(|peer| peer.peer.name.len()).max().unwrap_or(0);
-    for Peer { peer, traffic, pings } in &listed {
+    for Peer { peer, packets, traffic, pings } in &listed {
         let direct = if peer.direct { "  direct" } else { "" };
         let bypass = match &peer.bypass[..] {
             [] => String::new(),
             rules => format!("  bypass {}", rules.join(", ")),
         };
-        let heard = match (traffic.state, &traffic.last_heard) {
+        let heard = match (*traffic, &packets.last_heard) {
             ("silent", Some(last)) => format!("silent, heard {} ago", ago(last.seconds_ago)),
             ("silent", None) => "silent, never heard".into(),
             (_, Some(last)) => format!("heard {} ago", ago(last.seconds_ago)),
@@ -162,8 +163,8 @@ fn peers(text: &mut String, interface: &Interface) {
             let _ = write!(text, "  ping {}{time}", ping.state);
         }
         text.push('\n');
-        if traffic.router_errors > 0 {
-            let errors = counted(traffic.router_errors, "ICMP error");
+        if packets.router_errors > 0 {
+            let errors = counted(packets.router_errors, "ICMP error");
             let _ = writeln!(text, "            {errors} of routers about packets to it");
         }
         for draining in &peer.draining {
@@ -182,7 +183,7 @@ fn peers(text: &mut String, interface: &Interface) {
 
 /// True for a peer that is silent, has not answered a ping, has moved, or is about to.
 fn needs_attention(peer: &Peer) -> bool {
-    peer.traffic.state == "silent"
+    peer.traffic == "silent"
         || peer.pings.iter().any(|ping| !ping.is_ok)
         || !peer.peer.draining.is_empty()
         || !peer.peer.awaited.is_empty()

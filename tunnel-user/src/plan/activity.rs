@@ -4,10 +4,14 @@ use std::time::Duration;
 
 use tunnel_common::counters::PeerCounters;
 
-/// The time for which this host must have sent packets in vain before a peer counts as silent.
+/// The time between the last packet of a peer and the last packet to it after which the peer counts as silent.
 const SILENT_AFTER: Duration = Duration::from_secs(10);
 /// The number of packets without any answer after which a peer that was never heard counts as silent.
 const NEVER_HEARD_AFTER: u64 = 5;
+/// The time within which this host must have sent a packet: a peer to which nothing goes is not silent.
+const RECENT: Duration = Duration::from_secs(60);
+/// The time that an answer may take.
+pub const ANSWER_TIME: Duration = Duration::from_secs(1);
 
 /// The present time of the clock that the programs use for the counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +41,8 @@ pub struct Activity {
     pub heard: Option<Duration>,
     /// The number of packets to the peer.
     pub packets_sent: u64,
+    /// True if no packet of the peer has been counted: the counters of ABI 2 have no times.
+    pub is_never_heard: bool,
 }
 
 /// The state of the traffic with a peer.
@@ -64,30 +70,37 @@ impl Traffic {
 }
 
 impl Activity {
-    /// The activity that `counters` show at the time of `clock`.
+    /// The activity that `counters` show at the time of `clock`. `latest` is the time of the last packet from the peer
+    /// on any interface, in ticks: with two networks, a peer may answer on another one.
     #[must_use]
-    pub fn of(counters: &PeerCounters, clock: &Clock) -> Self {
+    pub fn of(counters: &PeerCounters, latest: u64, clock: &Clock) -> Self {
         Self {
             sent: clock.since(counters.last_sent),
-            heard: clock.since(counters.last_heard),
+            heard: clock.since(latest.max(counters.last_heard)),
             packets_sent: counters.egress.packets,
+            is_never_heard: latest == 0 && counters.ingress.packets == 0,
         }
     }
 
-    /// The state of the traffic.
+    /// The state of the traffic; `None` if an answer to the last packet may still be on its way. On a later look
+    /// (`is_later`), the answer would have come.
     #[must_use]
-    pub fn traffic(&self, is_direct: bool) -> Traffic {
+    pub fn traffic(&self, is_direct: bool, is_later: bool) -> Option<Traffic> {
+        let is_recent = self.sent.is_some_and(|sent| sent < RECENT);
         let in_vain = match (self.sent, self.heard) {
             (Some(sent), Some(heard)) => heard >= sent + SILENT_AFTER,
-            (Some(_), None) => self.packets_sent >= NEVER_HEARD_AFTER,
+            (Some(_), None) => self.is_never_heard && self.packets_sent >= NEVER_HEARD_AFTER,
             (None, _) => false,
         };
-        match self.heard {
-            _ if in_vain && is_direct => Traffic::Unknown,
-            _ if in_vain => Traffic::Silent,
+        Some(match self.heard {
+            _ if in_vain && is_recent && is_direct => Traffic::Unknown,
+            _ if in_vain && is_recent => {
+                let may_come = self.sent.is_some_and(|sent| sent < ANSWER_TIME) && !is_later;
+                return (!may_come).then_some(Traffic::Silent);
+            }
             Some(_) => Traffic::Heard,
             None => Traffic::Unknown,
-        }
+        })
     }
 }
 
@@ -99,39 +112,83 @@ mod tests {
 
     const CLOCK: Clock = Clock { now: 100_000, tick: Duration::from_millis(4) };
 
-    fn traffic(last_sent: u64, last_heard: u64, packets: u64) -> Traffic {
+    fn traffic(last_sent: u64, last_heard: u64, packets: u64) -> Option<Traffic> {
         let egress = Count { packets, bytes: 64 * packets };
         let counters = PeerCounters { egress, last_sent, last_heard, ..PeerCounters::default() };
-        Activity::of(&counters, &CLOCK).traffic(false)
+        Activity::of(&counters, 0, &CLOCK).traffic(false, false)
+    }
+
+    /// A second and ten seconds, in ticks.
+    const SECOND: u64 = 250;
+    const TEN_SECONDS: u64 = 2_500;
+
+    #[test]
+    fn a_peer_is_silent_if_packets_go_to_it_ten_seconds_after_its_last_one() {
+        let sent = CLOCK.now - SECOND;
+        assert_eq!(traffic(sent, sent - TEN_SECONDS + 1, 9), Some(Traffic::Heard));
+        assert_eq!(traffic(sent, sent - TEN_SECONDS, 9), Some(Traffic::Silent));
     }
 
     #[test]
-    fn a_peer_is_silent_if_packets_go_to_it_for_ten_seconds_after_its_last_one() {
-        let heard = CLOCK.now - 20_000;
-        assert_eq!(traffic(heard + 2_499, heard, 9), Traffic::Heard);
-        assert_eq!(traffic(heard + 2_500, heard, 9), Traffic::Silent);
-        assert_eq!(traffic(CLOCK.now, heard, 9), Traffic::Silent);
+    fn the_first_packet_after_a_pause_has_a_second_for_its_answer() {
+        let sent = CLOCK.now - SECOND + 1;
+        assert_eq!(traffic(sent, sent - TEN_SECONDS, 9), None);
+        let counters = PeerCounters {
+            last_sent: sent,
+            last_heard: sent - TEN_SECONDS,
+            ..PeerCounters::default()
+        };
+        let later = Activity::of(&counters, 0, &CLOCK).traffic(false, true);
+        assert_eq!(later, Some(Traffic::Silent));
     }
 
     #[test]
-    fn a_peer_with_which_there_is_no_traffic_for_hours_is_not_silent() {
-        assert_eq!(traffic(1_000, 1_001, 9), Traffic::Heard);
-        assert_eq!(traffic(0, 1_001, 0), Traffic::Heard);
+    fn a_peer_with_which_there_is_no_traffic_is_not_silent() {
+        assert_eq!(traffic(20_000, 1_000, 9), Some(Traffic::Heard));
+        assert_eq!(traffic(1_000, 1_001, 9), Some(Traffic::Heard));
+        assert_eq!(traffic(0, 1_001, 0), Some(Traffic::Heard));
+        assert_eq!(traffic(20_000, 0, 9), Some(Traffic::Unknown));
     }
 
     #[test]
     fn a_peer_that_was_never_heard_is_silent_after_five_packets_to_it() {
-        assert_eq!(traffic(0, 0, 0), Traffic::Unknown);
-        assert_eq!(traffic(CLOCK.now, 0, 4), Traffic::Unknown);
-        assert_eq!(traffic(CLOCK.now, 0, 5), Traffic::Silent);
+        let sent = CLOCK.now - SECOND;
+        assert_eq!(traffic(0, 0, 0), Some(Traffic::Unknown));
+        assert_eq!(traffic(sent, 0, 4), Some(Traffic::Unknown));
+        assert_eq!(traffic(sent, 0, 5), Some(Traffic::Silent));
+        assert_eq!(traffic(CLOCK.now, 0, 5), None);
+    }
+
+    #[test]
+    fn a_peer_that_answers_on_another_network_is_heard() {
+        let egress = Count { packets: 9, bytes: 576 };
+        let last_sent = CLOCK.now - SECOND;
+        let counters = PeerCounters { egress, last_sent, ..PeerCounters::default() };
+        let activity = Activity::of(&counters, CLOCK.now - SECOND, &CLOCK);
+        assert_eq!(activity.traffic(false, false), Some(Traffic::Heard));
+    }
+
+    #[test]
+    fn counts_without_times_of_the_previous_abi_say_nothing() {
+        let count = Count { packets: 9, bytes: 576 };
+        let last_sent = CLOCK.now - SECOND;
+        let counters =
+            PeerCounters { egress: count, ingress: count, last_sent, ..PeerCounters::default() };
+        let activity = Activity::of(&counters, 0, &CLOCK);
+        assert_eq!(activity.traffic(false, false), Some(Traffic::Unknown));
     }
 
     #[test]
     fn silence_of_a_direct_peer_says_nothing() {
-        let sent = |heard| Activity { sent: Some(Duration::ZERO), heard, packets_sent: 9 };
-        assert_eq!(sent(None).traffic(true), Traffic::Unknown);
-        assert_eq!(sent(Some(SILENT_AFTER)).traffic(true), Traffic::Unknown);
-        assert_eq!(sent(Some(Duration::ZERO)).traffic(true), Traffic::Heard);
+        let sent = |heard| Activity {
+            sent: Some(Duration::ZERO),
+            heard,
+            packets_sent: 9,
+            is_never_heard: true,
+        };
+        assert_eq!(sent(None).traffic(true, false), Some(Traffic::Unknown));
+        assert_eq!(sent(Some(SILENT_AFTER)).traffic(true, false), Some(Traffic::Unknown));
+        assert_eq!(sent(Some(Duration::ZERO)).traffic(true, false), Some(Traffic::Heard));
     }
 
     #[test]

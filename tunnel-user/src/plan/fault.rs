@@ -47,6 +47,7 @@ faults! {
     Forwarding, "forwarding", "a gateway that does not forward drops the packets to its members";
     Guard, "guard", "packets from non-members could reach the private address";
     Route, "route", "packets to the peer's private address take another way, and are not rewritten";
+    Leftover, "leftover", "an earlier attach whose pins are missing still affects packets";
     Unreadable, "unreadable", "a command can't read what an earlier command has left";
     Silent, "silent", "packets go to the peer, and none comes back";
     Path, "path", "the packets of a ping, or their answers, did not arrive as they should";

@@ -174,4 +174,20 @@ mod tests {
         let c = tables.v4[&Range::single([10, 0, 0, 3])];
         assert_eq!((c.role, tables.v4.len()), (LOCAL_PRIVATE | LOCAL_UNDERLAY, 1));
     }
+
+    #[test]
+    fn a_private_address_that_was_an_underlay_address_sends_from_where_it_is_now() {
+        // The member c had 10.0.0.3 as its underlay address alone.
+        let here = tables_of(
+            &CLUSTER.replace("\"10.0.0.3\", \"fd00::3\"", "\"10.0.0.4\", \"fd00::3\""),
+            &["c"],
+        );
+        let moved = tables_of(
+            &CLUSTER.replace("underlay = \"10.0.0.3\"", "underlay = \"172.31.0.7\""),
+            &["c"],
+        );
+        let range = Range::single([10, 0, 0, 3]);
+        assert_eq!((here.v4[&range].role, moved.v4[&range].role), (LOCAL_UNDERLAY, LOCAL_PRIVATE));
+        assert_eq!(moved.still_sending_as(&here).v4[&range], moved.v4[&range]);
+    }
 }

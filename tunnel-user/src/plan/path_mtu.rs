@@ -192,4 +192,17 @@ mod tests {
         assert_eq!(search.found(), Found { out: 1500, back: 1500, is_hole: false });
         assert_eq!(search.next(), None);
     }
+
+    #[test]
+    fn no_packet_is_smaller_than_every_host_accepts() {
+        let mut search = PathMtu::new(120, 1500);
+        let mut sizes = Vec::new();
+        while let Some(size) = search.next() {
+            sizes.push(size);
+            search.timed_out();
+        }
+        assert_eq!(sizes.first(), Some(&1500));
+        assert_eq!(sizes.iter().min(), Some(&SIZE_MIN));
+        assert_eq!(search.found(), Found { out: 120, back: 120, is_hole: true });
+    }
 }

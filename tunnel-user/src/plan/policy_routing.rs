@@ -280,4 +280,15 @@ mod tests {
         let unbound = PeerRoute { source: None, ..route("10.0.0.2", 32, 2) };
         assert!(said(rules, vec![in_table(77, unbound)]).contains("table 77"));
     }
+
+    #[test]
+    fn the_initial_rules_are_usual_and_a_rule_for_another_table_is_not() {
+        let mut policy = Policy {
+            rules: [LOCAL, MAIN, DEFAULT].map(|table| rule(0, Action::LookUp(table))).to_vec(),
+            routes: Vec::new(),
+        };
+        assert!(policy.is_usual());
+        policy.rules.push(rule(7, Action::LookUp(52)));
+        assert!(!policy.is_usual());
+    }
 }

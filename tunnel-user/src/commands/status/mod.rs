@@ -2,10 +2,13 @@
 
 mod report;
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::{Duration, UNIX_EPOCH};
 
 use tunnel_common::ABI_VERSION;
 use tunnel_common::bypass::CLUSTER;
+use tunnel_common::counters::PeerCounters;
 
 pub use self::report::{
     Daemon, Interface, LeftBehind, LocalMember, Peer, Ping, RolledBack, Status, Trial, Unit,
@@ -13,19 +16,22 @@ pub use self::report::{
 use super::traffic_report::{self, Now};
 use super::{peer_report, ping};
 use crate::dataplane::instance;
+use crate::dataplane::pins::Folder;
 use crate::error::Error;
 use crate::host::clock;
 use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
 use crate::host::snapshot::{LOOPBACK, Snapshot};
+use crate::model::MemberName;
 use crate::model::text::{unpadded, words};
 use crate::ops::attached::{self, Running};
 use crate::ops::health::{self, Finding};
 use crate::ops::{gone_namespaces, lost_pins};
-use crate::plan::activity::Traffic;
+use crate::plan::activity::{ANSWER_TIME, Activity, Traffic};
 use crate::plan::attach_point::{Hook, Ingress};
 use crate::plan::fault::Fault;
 use crate::plan::local_tables;
+use crate::plan::running_peers::RunningPeer;
 use crate::trial::{self, State};
 
 /// The wanted contents of the output.
@@ -45,22 +51,40 @@ pub struct Request {
 /// If the pins can't be used; [`Error::Refused`] if no peer has a wanted name, or nothing is attached and something has
 /// to be.
 pub async fn run(request: &Request) -> Result<Status, Error> {
-    let mut status = read().await?;
-    if request.require && status.interfaces.is_empty() {
+    let running = attached::all()?;
+    if request.require && running.is_empty() {
         return Err(attached::none_attached());
     }
-    if request.probe && !status.interfaces.is_empty() {
-        probe(&mut status, &ping::run(&request.peers, PINGS).await?);
+    let is_gateway = running.iter().all(|running| running.local.identity.is_gateway());
+    let pinged = match request.probe && !is_gateway {
+        true => Some(ping::run(&request.peers, PINGS).await?),
+        false => None,
+    };
+    let mut status = read(&request.peers, false).await?;
+    if status.is_undecided {
+        tokio::time::sleep(ANSWER_TIME).await;
+        status = read(&request.peers, true).await?;
     }
-    select(&mut status, &request.peers)?;
+    let mut status = status.status;
+    require_found(&status, &request.peers)?;
+    if let Some(pinged) = pinged {
+        add_pings(&mut status, &pinged);
+    }
     Ok(status)
+}
+
+/// The state of all interfaces, as one look shows it.
+struct Look {
+    status: Status,
+    /// True if an answer of a peer may still be on its way.
+    is_undecided: bool,
 }
 
 /// The number of packets to each peer with `probe`.
 const PINGS: u32 = 3;
 
 /// Adds the results of a ping to the peers, and the failures to the health.
-fn probe(status: &mut Status, pinged: &ping::Report) {
+fn add_pings(status: &mut Status, pinged: &ping::Report) {
     for result in &pinged.peers {
         let of_result = |interface: &&mut Interface| interface.interface == result.interface;
         let Some(interface) = status.interfaces.iter_mut().find(of_result) else { continue };
@@ -84,36 +108,56 @@ fn probe(status: &mut Status, pinged: &ping::Report) {
     }
 }
 
-/// Keeps the peers with these names or private addresses; without words, all peers.
-fn select(status: &mut Status, wanted: &[String]) -> Result<(), Error> {
-    if wanted.is_empty() {
-        return Ok(());
-    }
-    let is =
-        |peer: &peer_report::Peer, word: &String| peer.name == *word || peer.private.contains(word);
-    let all = || status.interfaces.iter().flat_map(|interface| &interface.peers);
-    if let Some(unknown) = wanted.iter().find(|word| !all().any(|peer| is(&peer.peer, word))) {
-        return Err(Error::refused(
-            format!("no peer has the name or the private address {unknown}"),
-            "rewrite peer list shows the peers",
-        ));
-    }
-    for interface in &mut status.interfaces {
-        interface.peers.retain(|peer| wanted.iter().any(|word| is(&peer.peer, word)));
-    }
-    Ok(())
+/// True if `word` is the peer's name or one of its private addresses; without words, true for all peers.
+fn is_wanted(peer: &peer_report::Peer, wanted: &[String]) -> bool {
+    wanted.is_empty() || wanted.iter().any(|word| is_named(peer, word))
 }
 
-async fn read() -> Result<Status, Error> {
+fn is_named(peer: &peer_report::Peer, word: &str) -> bool {
+    let address = word.parse::<IpAddr>().map(|address| address.to_string());
+    peer.name == *word || address.is_ok_and(|address| peer.private.contains(&address))
+}
+
+fn require_found(status: &Status, wanted: &[String]) -> Result<(), Error> {
+    let all = || status.interfaces.iter().flat_map(|interface| &interface.peers);
+    match wanted.iter().find(|word| !all().any(|peer| is_named(&peer.peer, word))) {
+        Some(unknown) => Err(Error::refused(
+            format!("no peer has the name or the private address {unknown}"),
+            "rewrite peer list shows the peers",
+        )),
+        None => Ok(()),
+    }
+}
+
+/// The counters of all peers of an interface.
+type Counters = BTreeMap<MemberName, PeerCounters>;
+
+/// Reads the state. Reports the peers with the `wanted` names or private addresses. On a later look (`is_later`), an
+/// answer that was on its way has come.
+async fn read(wanted: &[String], is_later: bool) -> Result<Look, Error> {
     let netlink = Netlink::connect()?;
-    let (interfaces, mut left_behind) = attached::undisturbed(async |folders| {
+    let (interfaces, is_undecided, mut left_behind) = attached::undisturbed(async |folders| {
         let snapshot = Snapshot::take(&netlink).await?;
-        let mut interfaces = Vec::new();
-        for folder in folders {
-            let running = Running::open(folder)?;
-            interfaces.push(interface(&running, &netlink, &snapshot).await?);
+        let all: Vec<_> = folders.into_iter().map(opened).collect::<Result<_, _>>()?;
+        // A peer may answer on another network than the one by which this host sends.
+        let mut latest: BTreeMap<&MemberName, u64> = BTreeMap::new();
+        for (name, counters) in all.iter().flat_map(|(_, counters)| counters) {
+            let last = latest.entry(name).or_default();
+            *last = counters.last_heard.max(*last);
         }
-        Ok((interfaces, left_behind(&netlink, &snapshot).await?))
+        let (mut interfaces, mut is_undecided) = (Vec::new(), false);
+        for (running, counters) in &all {
+            let traffic = |peer: &RunningPeer, counters: &PeerCounters, now: &Now| {
+                let latest = latest.get(&peer.peer.name).copied().unwrap_or(0);
+                let activity = Activity::of(counters, latest, &now.clock);
+                activity.traffic(peer.peer.direct, is_later)
+            };
+            let (report, undecided) =
+                interface(running, counters, traffic, wanted, &netlink, &snapshot).await?;
+            interfaces.push(report);
+            is_undecided |= undecided;
+        }
+        Ok((interfaces, is_undecided, left_behind(&netlink, &snapshot).await?))
     })
     .await?;
     if NetworkNamespace::current()? == NetworkNamespace::Host {
@@ -123,12 +167,19 @@ async fn read() -> Result<Status, Error> {
             harms: false,
         }));
     }
-    Ok(Status {
-        version: env!("CARGO_PKG_VERSION"),
-        abi_version: ABI_VERSION,
-        interfaces,
-        left_behind,
-    })
+    let version = env!("CARGO_PKG_VERSION");
+    let status = Status { version, abi_version: ABI_VERSION, interfaces, left_behind };
+    Ok(Look { status, is_undecided })
+}
+
+/// Opens an attached interface, and reads its peers' counters.
+fn opened(folder: Folder) -> Result<(Running, Counters), Error> {
+    let running = Running::open(folder)?;
+    let mut counters = Counters::new();
+    for peer in running.peers()?.0 {
+        counters.insert(peer.peer.name, running.maps.peer_counters(peer.slot)?);
+    }
+    Ok((running, counters))
 }
 
 /// The remains of attaches in this network namespace whose pins somebody has removed.
@@ -155,22 +206,30 @@ async fn left_behind(netlink: &Netlink, snapshot: &Snapshot) -> Result<Vec<LeftB
     Ok(left)
 }
 
+/// The report of an interface, and true if an answer of a peer may still be on its way.
 async fn interface(
     running: &Running,
+    counters: &Counters,
+    traffic: impl Fn(&RunningPeer, &PeerCounters, &Now) -> Option<Traffic>,
+    wanted: &[String],
     netlink: &Netlink,
     snapshot: &Snapshot,
-) -> Result<Interface, Error> {
+) -> Result<(Interface, bool), Error> {
     let Running { folder, attachment, local: recorded, .. } = running;
     let (peers, bypass) = running.peers()?;
     let (monotonic, now) = (clock::monotonic()?, Now::read()?);
-    let mut reports = Vec::new();
-    for peer in &peers {
-        let counters = running.maps.peer_counters(peer.slot)?;
-        reports.push(Peer {
-            peer: peer_report::Peer::of(peer, monotonic),
-            traffic: traffic_report::Traffic::of(&counters, peer.peer.direct, &now),
-            pings: Vec::new(),
-        });
+    let (mut reports, mut is_undecided) = (Vec::new(), false);
+    for running in &peers {
+        let peer = peer_report::Peer::of(running, monotonic);
+        if !is_wanted(&peer, wanted) {
+            continue;
+        }
+        let counters = counters.get(&running.peer.name).copied().unwrap_or_default();
+        let packets = traffic_report::Traffic::of(&counters, &now);
+        let state = traffic(running, &counters, &now);
+        is_undecided |= state.is_none();
+        let traffic = state.unwrap_or(Traffic::Unknown).name();
+        reports.push(Peer { peer, packets, traffic, pings: Vec::new() });
     }
     let previous_underlays = local_tables::previous_underlays(&running.maps.local_tables()?);
     let mut health = health::look(running, &peers, netlink, snapshot).await?;
@@ -190,7 +249,7 @@ async fn interface(
         None
     });
     let is_host = NetworkNamespace::current()? == NetworkNamespace::Host;
-    Ok(Interface {
+    let report = Interface {
         interface: folder.interface().into(),
         network: running.network(),
         hook: Hook::from_code(attachment.hook).map_or("none", Hook::name),
@@ -215,18 +274,19 @@ async fn interface(
             .map(|last| RolledBack { config: last.config.display().to_string(), at: last.at }),
         healthy: health.iter().all(|finding| finding.ok),
         health,
-    })
+    };
+    Ok((report, is_undecided))
 }
 
 /// The finding that this host sends packets to the peer in vain.
 fn silence(peer: &Peer) -> Option<Finding> {
     let name = &peer.peer.name;
-    let since = match &peer.traffic.last_heard {
+    let since = match &peer.packets.last_heard {
         Some(heard) => format!("no packet from {name} has arrived since {}", heard.at),
         None => format!("no packet from {name} has arrived since the attach"),
     };
     let what = format!("{since}, although packets go to it: rewrite ping {name}");
-    let is_silent = peer.traffic.state == Traffic::Silent.name();
+    let is_silent = peer.traffic == Traffic::Silent.name();
     is_silent.then_some(Finding { fault: Fault::Silent, ok: false, what })
 }
 

@@ -64,8 +64,8 @@ pub struct Interface {
     pub peers: Vec<Peer>,
     /// The daemon that follows the file; null without a daemon.
     pub daemon: Option<Daemon>,
-    /// The systemd unit that starts the daemon at boot; null without systemd, and in a network namespace of
-    /// `ip netns`.
+    /// The systemd unit that starts the daemon at boot; null without systemd, and in any network
+    /// namespace but the host's.
     pub unit: Option<Unit>,
     /// The pending trial, if there is one.
     pub trial: Option<Trial>,
@@ -114,7 +114,9 @@ pub struct Peer {
     pub peer: peer_report::Peer,
     /// The traffic.
     #[serde(flatten)]
-    pub traffic: traffic_report::Traffic,
+    pub packets: traffic_report::Traffic,
+    /// The state of the traffic: heard, silent or unknown.
+    pub traffic: &'static str,
     /// The results of a ping of each private address; empty unless the peers were pinged.
     pub pings: Vec<Ping>,
 }

@@ -1,6 +1,6 @@
 //! Reads the output of iptables-save(8).
 
-use super::{Action, AddressRange, Chain, Hook, Rule, Tool};
+use super::{Action, AddressRange, Chain, Hook, InterfaceMatch, Rule, Tool};
 
 /// The targets that drop packets, and the targets that translate addresses (iptables-extensions(8)).
 const DROPPING: [&str; 2] = ["DROP", "REJECT"];
@@ -37,23 +37,36 @@ pub fn chains(program: &'static str, text: &str) -> Vec<Chain> {
 }
 
 fn rule(program: &str, table: &str, chain: &str, words: &[&str]) -> Rule {
-    let (mut addresses, mut action) = (Vec::new(), Action::Other);
-    let mut is_negated = false;
-    for pair in words.windows(2) {
-        let [option, value] = pair else { continue };
-        match *option {
-            "-s" | "-d" | "--to-destination" | "--to-source" if !is_negated => {
-                addresses.extend(range(value));
-            }
-            "-j" | "-g" => {
-                action = target(value).unwrap_or_else(|| Action::Jump((*value).to_owned()));
-            }
-            _ => {}
-        }
-        is_negated = *option == "!";
-    }
     let removal = format!("{program} -t {table} -D {chain} {}", words.join(" "));
-    Rule { addresses, action, removal }
+    let mut rule = Rule {
+        addresses: Vec::new(),
+        interfaces: Vec::new(),
+        is_narrow: false,
+        action: Action::Other,
+        removal,
+    };
+    let mut targets = Vec::new();
+    let mut is_negated = false;
+    for (index, word) in words.iter().enumerate() {
+        let value = words.get(index + 1).copied().unwrap_or_default();
+        match *word {
+            "-s" | "-d" if !is_negated => rule.addresses.extend(range(value)),
+            "-i" | "-o" => {
+                let names = vec![value.to_owned()];
+                rule.interfaces.push(InterfaceMatch { names, is_negated });
+            }
+            "--to-destination" | "--to-source" => targets.extend(range(value)),
+            "-j" | "-g" => {
+                rule.action = target(value).unwrap_or_else(|| Action::Jump(value.to_owned()));
+            }
+            option => rule.is_narrow |= option.starts_with('-'),
+        }
+        is_negated = *word == "!";
+    }
+    if let Action::Translate(known) = &mut rule.action {
+        *known = targets;
+    }
+    rule
 }
 
 /// The action of a target; `None` for a chain.
@@ -61,7 +74,7 @@ pub(super) fn target(name: &str) -> Option<Action> {
     Some(match name {
         "ACCEPT" => Action::Accept,
         name if DROPPING.contains(&name) => Action::Drop,
-        name if TRANSLATING.contains(&name) => Action::Translate,
+        name if TRANSLATING.contains(&name) => Action::Translate(Vec::new()),
         name if OTHER.contains(&name) => Action::Other,
         _ => return None,
     })

@@ -1,7 +1,7 @@
 //! Finds the rules of the host's firewall that harm the cluster's traffic. The firewall sees private addresses in both
 //! directions (docs/firewalls.md).
 //!
-//! The model ignores ports, protocols and interfaces: a rule that it names may match other packets only.
+//! The model ignores ports and protocols: a rule that it names may match other packets only.
 
 pub mod iptables;
 pub mod nft;
@@ -78,12 +78,47 @@ impl Hook {
 /// A rule of a chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// The addresses that the rule names.
+    /// The addresses that the rule matches.
     pub addresses: Vec<AddressRange>,
+    /// The interfaces that the rule matches.
+    pub interfaces: Vec<InterfaceMatch>,
+    /// True if the rule has further conditions, such as ports.
+    pub is_narrow: bool,
     /// What the rule does with a packet.
     pub action: Action,
     /// The command that removes the rule.
     pub removal: String,
+}
+
+impl Rule {
+    /// True if the rule can match packets on `interface`.
+    fn applies_on(&self, interface: &str) -> bool {
+        self.interfaces.iter().all(|condition| {
+            condition.names.iter().any(|name| fits(name, interface)) != condition.is_negated
+        })
+    }
+
+    /// True if the rule matches every packet on `interface`.
+    fn matches_all_on(&self, interface: &str) -> bool {
+        self.addresses.is_empty() && !self.is_narrow && self.applies_on(interface)
+    }
+}
+
+/// True if an interface has this name; a pattern ends with `*` (nft) or `+` (iptables).
+fn fits(pattern: &str, interface: &str) -> bool {
+    match pattern.strip_suffix(['*', '+']) {
+        Some(start) => interface.starts_with(start),
+        None => pattern == interface,
+    }
+}
+
+/// A condition on the packet's interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InterfaceMatch {
+    /// The interfaces' names, or patterns.
+    pub names: Vec<String>,
+    /// True if the rule matches all other interfaces.
+    pub is_negated: bool,
 }
 
 /// The first and the last address of a range.
@@ -135,8 +170,8 @@ pub enum Action {
     Accept,
     /// The rule drops or rejects the packet.
     Drop,
-    /// The rule changes the packet's addresses.
-    Translate,
+    /// The rule changes the packet's addresses, to these where it names them.
+    Translate(Vec<AddressRange>),
     /// The rule goes on in the chain with this name.
     Jump(String),
     /// Anything else, such as a counter.
@@ -165,22 +200,26 @@ pub struct Problem {
     pub remedy: String,
 }
 
-/// Finds the problems for the traffic between `own`, the addresses of this host, and `peers`.
+/// Finds the problems for the traffic on `interface` between `own`, the addresses of this host, and `peers`.
 #[must_use]
 pub fn problems(
     chains: &[Chain],
+    interface: &str,
     own: &[MemberAddresses],
     peers: &[MemberAddresses],
 ) -> Vec<Problem> {
-    let members: Vec<_> = peers.iter().chain(own).collect();
     let mut problems = Vec::new();
     for chain in chains {
         let Some(hook) = chain.hook.filter(|hook| *hook != Hook::Forward) else { continue };
-        let rules = reachable(chain, chains);
-        for rule in &rules {
-            problems.extend(of_rule(chain, rule, &members));
-        }
-        if chain.drops {
+        let rules = reachable(chain, chains, interface);
+        problems.extend(rules.iter().filter_map(|rule| of_rule(chain, hook, rule, own, peers)));
+        let drops_the_rest = |rule: &&&Rule| rule.action == Action::Drop;
+        let last = rules.iter().rfind(|rule| rule.matches_all_on(interface));
+        let drops = match last {
+            Some(rule) => drops_the_rest(&rule),
+            None => chain.drops,
+        };
+        if drops {
             problems.extend(of_policy(chain, hook, &rules, peers));
         }
     }
@@ -188,74 +227,101 @@ pub fn problems(
     problems
 }
 
-/// The rules of `chain`, and of the chains of its table that it jumps to.
-fn reachable<'a>(chain: &'a Chain, chains: &'a [Chain]) -> Vec<&'a Rule> {
+/// The rules of `chain`, and of the chains of its table that it jumps to, that packets on `interface` can reach.
+fn reachable<'a>(chain: &'a Chain, chains: &'a [Chain], interface: &str) -> Vec<&'a Rule> {
     let (mut rules, mut seen, mut open) = (Vec::new(), BTreeSet::new(), vec![chain]);
     while let Some(next) = open.pop() {
         if !seen.insert(&next.name) {
             continue;
         }
-        for rule in &next.rules {
+        for rule in next.rules.iter().filter(|rule| rule.applies_on(interface)) {
             rules.push(rule);
-            if let Action::Jump(target) = &rule.action {
-                let is_target = |other: &&Chain| {
-                    (other.tool, &other.table, &other.name) == (chain.tool, &chain.table, target)
-                };
-                open.extend(chains.iter().find(is_target));
+            match &rule.action {
+                Action::Jump(target) => {
+                    let is_target = |other: &&Chain| {
+                        (other.tool, &other.table, &other.name)
+                            == (chain.tool, &chain.table, target)
+                    };
+                    open.extend(chains.iter().find(is_target));
+                }
+                // No packet on the interface gets past this rule.
+                Action::Accept | Action::Drop if rule.matches_all_on(interface) => break,
+                _ => {}
             }
         }
     }
     rules
 }
 
-/// The problem of a rule that drops or translates packets with an address of a member, or accepts them by the wrong
-/// address.
-fn of_rule(chain: &Chain, rule: &Rule, members: &[&MemberAddresses]) -> Option<Problem> {
-    let names =
-        |prefix: &Prefix| rule.addresses.iter().any(|range| range.contains(prefix.address()));
-    let private = members.iter().find(|member| names(&member.private));
-    let public = members.iter().find(|member| names(&member.public));
+/// The problem of a rule that drops packets with a member's address, or translates addresses of the cluster.
+fn of_rule(
+    chain: &Chain,
+    hook: Hook,
+    rule: &Rule,
+    own: &[MemberAddresses],
+    peers: &[MemberAddresses],
+) -> Option<Problem> {
+    let has = |ranges: &[AddressRange], prefix: &Prefix| {
+        ranges.iter().any(|range| range.contains(prefix.address()))
+    };
+    let members = || peers.iter().chain(own);
     let place = place(chain);
-    let (fault, what) = match (&rule.action, private, public) {
-        (Action::Drop, Some(peer), _) => {
-            let MemberAddresses { name, private, .. } = peer;
+    let (fault, what) = match &rule.action {
+        Action::Drop => {
+            let member = members().find(|member| has(&rule.addresses, &member.private))?;
+            let MemberAddresses { name, private, .. } = member;
             (Fault::FirewallRule, format!("{place} drops packets of {private} ({name})"))
         }
-        (Action::Translate, Some(peer), _) | (Action::Translate, None, Some(peer)) => (
-            Fault::AddressTranslation,
-            format!("{place} translates the addresses of {}", peer.name),
-        ),
-        (Action::Accept, None, Some(peer)) => {
-            let MemberAddresses { name, private, public } = peer;
-            let what =
-                format!("{place} accepts {public} ({name}), and its packets come from {private}");
-            (Fault::FirewallPublic, what)
+        Action::Translate(targets) => {
+            let named = |member: &&MemberAddresses| {
+                has(&rule.addresses, &member.private) || has(&rule.addresses, &member.public)
+            };
+            let member = members().find(named)?;
+            // A container's packets take this host's private address: docs/firewalls.md.
+            let is_right = own.iter().any(|own| has(targets, &own.private));
+            if hook == Hook::Postrouting && is_right {
+                return None;
+            }
+            let what = format!("{place} translates the addresses of {}", member.name);
+            (Fault::AddressTranslation, what)
         }
-        _ => return None,
+        Action::Accept | Action::Jump(_) | Action::Other => return None,
     };
     Some(Problem { fault, what, remedy: rule.removal.clone() })
 }
 
-/// The problem of a chain that drops by policy, and has no rule that names some of the peers.
+/// The problems of a chain that drops what no rule accepts, and has no rule that names some of the peers, or names
+/// them by their public addresses.
 fn of_policy(
     chain: &Chain,
     hook: Hook,
     rules: &[&Rule],
     peers: &[MemberAddresses],
 ) -> Option<Problem> {
-    let is_accepted = |peer: &&MemberAddresses| {
+    let accepts = |prefix: &Prefix| {
         let accepting = rules.iter().filter(|rule| rule.action == Action::Accept);
         let mut named = accepting.flat_map(|rule| &rule.addresses);
-        named.any(|range| range.contains(peer.private.address()))
+        named.any(|range| range.contains(prefix.address()))
     };
-    let missing: Vec<_> = peers.iter().filter(|peer| !is_accepted(peer)).collect();
+    let missing: Vec<_> = peers.iter().filter(|peer| !accepts(&peer.private)).collect();
     let first = missing.first()?;
     let private = missing.iter().map(|peer| peer.private);
-    let what = format!(
-        "{} drops packets that no rule accepts, and no rule accepts {}",
-        place(chain),
-        list(private)
-    );
+    let place = place(chain);
+    let (fault, what) = match missing.iter().find(|peer| accepts(&peer.public)) {
+        None => (
+            Fault::FirewallPolicy,
+            format!(
+                "{place} drops packets that no rule accepts, and no rule accepts {}",
+                list(private)
+            ),
+        ),
+        Some(MemberAddresses { name, private, public }) => (
+            Fault::FirewallPublic,
+            format!(
+                "{place} accepts {public} ({name}), and drops {private}, which its packets have"
+            ),
+        ),
+    };
     let (field, option) = if hook.is_outward() { ("daddr", "-d") } else { ("saddr", "-s") };
     let (table, name) = (&chain.table, &chain.name);
     let first = first.private;
@@ -272,7 +338,7 @@ fn of_policy(
             )
         }
     };
-    Some(Problem { fault: Fault::FirewallPolicy, what, remedy })
+    Some(Problem { fault, what, remedy })
 }
 
 fn place(chain: &Chain) -> String {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
-use super::{Action, AddressRange, Chain, Hook, Rule, Tool, iptables};
+use super::{Action, AddressRange, Chain, Hook, InterfaceMatch, Rule, Tool, iptables};
 
 /// The elements of the named sets, by table and name.
 type Sets<'a> = BTreeMap<(String, &'a str), &'a Value>;
@@ -25,11 +25,10 @@ pub fn chains(ruleset: &Value) -> Vec<Chain> {
         if let Some(chain) = chains.iter_mut().find(is_its) {
             let handle = &rule["handle"];
             let removal = format!("nft delete rule {} {} handle {handle}", chain.table, chain.name);
-            chain.rules.extend(parts(rule, &chain.table, &sets).map(|(addresses, action)| Rule {
-                addresses,
-                action,
-                removal: removal.clone(),
-            }));
+            let parts = parts(rule, &chain.table, &sets);
+            chain
+                .rules
+                .extend(parts.into_iter().map(|part| Rule { removal: removal.clone(), ..part }));
         }
     }
     chains
@@ -55,36 +54,60 @@ fn set(set: &Value) -> Option<((String, &str), &Value)> {
     Some(((table(set)?, set["name"].as_str()?), set.get("elem")?))
 }
 
-/// The addresses and the action of a rule. A verdict map makes one part for each of its elements.
-fn parts<'a>(
-    rule: &'a Value,
-    table: &'a str,
-    sets: &'a Sets<'a>,
-) -> impl Iterator<Item = (Vec<AddressRange>, Action)> + 'a {
+/// The conditions and the action of a rule. A verdict map makes one rule for each of its elements.
+fn parts(rule: &Value, table: &str, sets: &Sets<'_>) -> Vec<Rule> {
     let expressions = || rule["expr"].as_array().into_iter().flatten();
-    let mut named = Vec::new();
+    let mut own = Rule {
+        addresses: Vec::new(),
+        interfaces: Vec::new(),
+        is_narrow: false,
+        action: Action::Other,
+        removal: String::new(),
+    };
     for expression in expressions() {
-        let matching = &expression["match"];
-        if matching["op"] != "!=" {
-            addresses(&matching["right"], table, sets, &mut named);
-        }
-        for translation in ["dnat", "snat"] {
-            addresses(&expression[translation]["addr"], table, sets, &mut named);
+        match expression.get("match") {
+            Some(matching) => condition(matching, table, sets, &mut own),
+            None => own.action = verdict(expression, table, sets).unwrap_or(own.action),
         }
     }
-    let own = expressions().filter_map(verdict).next_back().unwrap_or(Action::Other);
-    let elements =
-        expressions().filter_map(|expression| expression["vmap"]["data"]["set"].as_array());
-    let mapped = elements.flatten().filter_map(move |element| {
+    let maps = expressions().filter_map(|expression| expression["vmap"]["data"]["set"].as_array());
+    let mapped = maps.flatten().filter_map(|element| {
         let mut key = Vec::new();
         addresses(&element[0], table, sets, &mut key);
-        Some((key, verdict(&element[1])?))
+        let action = verdict(&element[1], table, sets)?;
+        Some(Rule { addresses: key, is_narrow: true, action, ..own.clone() })
     });
-    std::iter::once((named, own)).chain(mapped)
+    let mapped: Vec<_> = mapped.collect();
+    std::iter::once(own).chain(mapped).collect()
+}
+
+/// Adds a comparison to the conditions of `rule`.
+fn condition(matching: &Value, table: &str, sets: &Sets<'_>, rule: &mut Rule) {
+    let (left, right) = (&matching["left"], &matching["right"]);
+    let is_negated = matching["op"] == "!=";
+    let is_address = matches!(left["payload"]["field"].as_str(), Some("saddr" | "daddr"));
+    let key = left["meta"]["key"].as_str();
+    match key {
+        Some("iif" | "iifname" | "oif" | "oifname") => {
+            rule.interfaces.push(InterfaceMatch { names: names(right), is_negated });
+        }
+        _ if is_address && !is_negated => addresses(right, table, sets, &mut rule.addresses),
+        _ => rule.is_narrow = true,
+    }
+}
+
+/// The names in the right side of a comparison with interfaces.
+fn names(value: &Value) -> Vec<String> {
+    match value {
+        Value::String(name) => vec![name.clone()],
+        Value::Object(object) => object.get("set").map(names).unwrap_or_default(),
+        Value::Array(items) => items.iter().flat_map(names).collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// The action of a statement; `None` for a statement that does not end the rule.
-fn verdict(statement: &Value) -> Option<Action> {
+fn verdict(statement: &Value, table: &str, sets: &Sets<'_>) -> Option<Action> {
     let object = statement.as_object()?;
     let target = |name: &str| object.get(name)?["target"].as_str().map(str::to_owned);
     if let Some(target) = target("jump").or_else(|| target("goto")) {
@@ -92,13 +115,19 @@ fn verdict(statement: &Value) -> Option<Action> {
     }
     // iptables-nft writes the targets of iptables.
     if let Some(name) = object.get("xt").and_then(|xt| xt["name"].as_str()) {
-        return iptables::target(name).filter(|action| *action == Action::Translate);
+        return iptables::target(name).filter(|action| matches!(action, Action::Translate(_)));
     }
     let has = |names: &[&str]| names.iter().any(|name| object.contains_key(*name));
     match object {
         _ if has(&["accept"]) => Some(Action::Accept),
         _ if has(&["drop", "reject"]) => Some(Action::Drop),
-        _ if has(&["dnat", "snat", "masquerade", "redirect"]) => Some(Action::Translate),
+        _ if has(&["dnat", "snat", "masquerade", "redirect"]) => {
+            let mut targets = Vec::new();
+            for translation in ["dnat", "snat"] {
+                addresses(&statement[translation]["addr"], table, sets, &mut targets);
+            }
+            Some(Action::Translate(targets))
+        }
         _ => None,
     }
 }

@@ -37,7 +37,7 @@ fn from(address: &Value) -> Value {
 }
 
 fn found(ruleset: &Value, peers: &[MemberAddresses]) -> Vec<(Fault, String)> {
-    let problems = problems(&nft::chains(ruleset), &[own()], peers);
+    let problems = problems(&nft::chains(ruleset), "eth0", &[own()], peers);
     problems.into_iter().map(|problem| (problem.fault, problem.remedy)).collect()
 }
 
@@ -111,15 +111,70 @@ fn each_element_of_a_verdict_map_is_a_rule() {
 #[test]
 fn a_rule_with_the_public_address_matches_nothing() {
     let public = json!([from(&json!("203.0.113.2")), {"accept": null}]);
-    let faults: Vec<_> =
-        problems(&nft::chains(&ruleset("input", "drop", &[public])), &[own()], &[srvb()]);
-    let ids: Vec<_> = faults.iter().map(|problem| problem.fault).collect();
-    assert_eq!(ids, [Fault::FirewallPublic, Fault::FirewallPolicy], "{faults:?}");
+    let ruleset = ruleset("input", "drop", std::slice::from_ref(&public));
+    let problems = problems(&nft::chains(&ruleset), "eth0", &[own()], &[srvb()]);
+    let [Problem { fault: Fault::FirewallPublic, what, remedy }] = &problems[..] else {
+        panic!("{problems:?}")
+    };
     assert_eq!(
-        faults[0].what,
-        "the chain input of nft's table inet firewall accepts 203.0.113.2 (srvb), and its packets \
-         come from 10.0.0.2"
+        what,
+        "the chain input of nft's table inet firewall accepts 203.0.113.2 (srvb), and drops 10.0.0.2, \
+         which its packets have"
     );
+    assert!(remedy.starts_with("nft insert rule inet firewall input ip saddr 10.0.0.2 accept"));
+    // This host's own public address, as in a rule for ssh from anywhere, is no peer's.
+    let own = json!([from(&json!("198.51.100.2")), {"accept": null}]);
+    assert_eq!(found(&self::ruleset("input", "accept", &[own, public]), &[srvb()]), []);
+}
+
+fn on(interface: &Value, op: &str) -> Value {
+    json!({"match": {"op": op, "left": {"meta": {"key": "iifname"}}, "right": interface}})
+}
+
+#[test]
+fn rules_for_other_interfaces_do_not_count() {
+    let drop = |interface: Value, op| json!([on(&interface, op), from(&json!("10.0.0.2")), {"drop": null}]);
+    let found = |rule| found(&ruleset("prerouting", "accept", &[rule]), &[srvb()]).len();
+    assert_eq!(found(drop(json!("eth1"), "==")), 0);
+    assert_eq!(found(drop(json!({"set": ["lo", "eth0"]}), "!=")), 0);
+    assert_eq!(found(drop(json!("eth*"), "==")), 1);
+    assert_eq!(found(drop(json!("eth1"), "!=")), 1);
+}
+
+#[test]
+fn a_rule_behind_one_that_takes_all_packets_of_the_interface_does_not_count() {
+    // As in packaging/nftables/rewrite.nft.
+    let rules = [
+        json!([on(&json!({"set": ["lo", "eth0"]}), "=="), {"accept": null}]),
+        json!([from(&json!({"prefix": {"addr": "10.0.0.0", "len": 24}})), {"counter": null}, {"drop": null}]),
+    ];
+    assert_eq!(found(&ruleset("prerouting", "accept", &rules), &[srvb()]), []);
+    assert_eq!(found(&ruleset("input", "drop", &rules), &[srvb()]), []);
+}
+
+#[test]
+fn a_last_rule_that_drops_everything_is_a_policy() {
+    let rules = [json!([{"counter": null}, {"drop": null}])];
+    let faults = found(&ruleset("input", "accept", &rules), &[srvb()]);
+    assert_eq!(faults[0].0, Fault::FirewallPolicy);
+    let text = "*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -j DROP\nCOMMIT\n";
+    let chains = iptables::chains("iptables-legacy", text);
+    let problems = problems(&chains, "eth0", &[own()], &[srvb()]);
+    assert_eq!(problems[0].fault, Fault::FirewallPolicy);
+}
+
+#[test]
+fn a_container_may_take_the_private_address() {
+    let to = |target: &str| {
+        let named = json!({"match": {"op": "==", "left": {"payload": {"protocol": "ip", "field": "daddr"}},
+            "right": "10.0.0.2"}});
+        found(
+            &ruleset("postrouting", "accept", &[json!([named, {"snat": {"addr": target}}])]),
+            &[srvb()],
+        )
+    };
+    assert_eq!(to("10.0.0.1"), []);
+    assert_eq!(to("198.51.100.2")[0].0, Fault::AddressTranslation);
 }
 
 #[test]
@@ -153,7 +208,7 @@ COMMIT
 #[test]
 fn the_rules_of_iptables_are_found_with_the_commands_that_remove_them() {
     let chains = iptables::chains("iptables-legacy", TRICK);
-    let problems = problems(&chains, &[own()], &[srvb()]);
+    let problems = problems(&chains, "eth0", &[own()], &[srvb()]);
     let said: Vec<_> =
         problems.iter().map(|Problem { fault, remedy, .. }| (*fault, &remedy[..])).collect();
     let policy =
@@ -187,5 +242,5 @@ fn an_output_that_is_not_nfts_has_no_chains() {
     assert_eq!(nft::chains(&json!({"nftables": {"chain": 7}})), []);
     assert_eq!(nft::chains(&Value::Null), []);
     let chains = iptables::chains("iptables-legacy", "-A INPUT -j\n*\n: DROP\n");
-    assert_eq!(problems(&chains, &[own()], &[srvb()]), []);
+    assert_eq!(problems(&chains, "eth0", &[own()], &[srvb()]), []);
 }
