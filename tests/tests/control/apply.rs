@@ -79,7 +79,7 @@ fn the_difference_is_told_and_then_made() -> Result<()> {
     let wanted = [
         "eth0: with ",
         "+ peer srvd  10.0.0.4 at 192.0.2.4\n",
-        "~ peer srvb  10.0.0.2 at 192.0.2.2, now srvb  10.0.0.2 at 203.0.113.2\n",
+        "~ peer srvb  10.0.0.2 at 203.0.113.2 -> srvb  10.0.0.2 at 192.0.2.2\n",
         "+ route 10.0.0.4 via 198.51.100.1 src 10.0.0.1\n",
         "eth0: updated; this host is srva",
     ];

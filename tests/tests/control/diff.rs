@@ -60,7 +60,7 @@ fn what_would_come_go_and_move_is_told_and_nothing_changes() -> Result<()> {
     let wanted = format!(
         "eth0: with {path}\n\
          \x20 + peer srvd  10.0.0.4 at 192.0.2.4\n\
-         \x20 ~ peer srvb  10.0.0.2 at 192.0.2.2, direct, now srvb  10.0.0.2 at 203.0.113.2\n\
+         \x20 ~ peer srvb  10.0.0.2 at 203.0.113.2 -> srvb  10.0.0.2 at 192.0.2.2, direct\n\
          \x20 - peer srvc  10.0.0.3 at 192.0.2.3\n\
          \x20 + route 10.0.0.4 via 198.51.100.1 src 10.0.0.1\n\
          \x20 - route 10.0.0.3 via 198.51.100.1 src 10.0.0.1\n\
@@ -143,7 +143,7 @@ fn a_host_that_becomes_another_member_is_told() -> Result<()> {
     scenario.file("renumbered.toml", text)?;
     let output = difference(&scenario, "renumbered.toml")?;
     for wanted in [
-        "  ~ this host: srva, 10.0.0.9 as 198.51.100.2, now srva, 10.0.0.1 as 198.51.100.2\n",
+        "  ~ this host: srva, 10.0.0.1 as 198.51.100.2 -> srva, 10.0.0.9 as 198.51.100.2\n",
         "  + address 10.0.0.9/32 on lo\n",
         "  - address 10.0.0.1/32 on lo\n",
         "  + route 10.0.0.2 via 198.51.100.1 src 10.0.0.9\n",

@@ -31,7 +31,11 @@ pub fn text(report: &Report) -> String {
         let _ = writeln!(text, "  note: {left_out}");
     }
     if report.was_attached {
-        let _ = writeln!(text, "  {} entries of the peer map changed", report.changed_entries);
+        let _ = match report.changed_entries {
+            0 => writeln!(text, "  no peer changed"),
+            1 => writeln!(text, "  1 entry of the peer map changed"),
+            entries => writeln!(text, "  {entries} entries of the peer map changed"),
+        };
     }
     for former in &report.previous_underlays {
         let _ = writeln!(
@@ -55,6 +59,15 @@ pub fn text(report: &Report) -> String {
         let _ = writeln!(text, "  sysctl {}", sysctl(interface, set));
     }
     routes(&mut text, &report.routes);
-    let _ = writeln!(text, "  back: rewrite detach {interface}");
+    if let Some(unit) = &report.unit_to_enable {
+        let _ = writeln!(text, "  not attached again at boot: systemctl enable '{unit}'");
+    }
+    let _ = match report.was_attached {
+        true => writeln!(
+            text,
+            "  back: rewrite attach {interface} with the former file; rewrite detach {interface} ends it"
+        ),
+        false => writeln!(text, "  back: rewrite detach {interface}"),
+    };
     text
 }

@@ -34,7 +34,7 @@ pub fn changes(difference: &Difference) -> String {
             let _ = writeln!(text, "  + this host: {}", to.join("; "));
         }
         Some((from, to)) => {
-            let _ = writeln!(text, "  ~ this host: {}, now {}", to.join("; "), from.join("; "));
+            let _ = writeln!(text, "  ~ this host: {} -> {}", from.join("; "), to.join("; "));
         }
         None => {}
     }
@@ -42,7 +42,7 @@ pub fn changes(difference: &Difference) -> String {
         let _ = writeln!(text, "  + peer {}", named(peer));
     }
     for (from, to) in &peers.changed {
-        let _ = writeln!(text, "  ~ peer {}, now {}", named(to), named(from));
+        let _ = writeln!(text, "  ~ peer {} -> {}", named(from), named(to));
     }
     for peer in &peers.removed {
         let _ = writeln!(text, "  - peer {}", named(peer));

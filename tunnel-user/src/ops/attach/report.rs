@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use tunnel_common::attachment::Attachment;
 
 use super::resolve::Resolved;
+use crate::host::boot_unit;
+use crate::host::network_namespace::NetworkNamespace;
 use crate::model::{MemberName, Private, Underlay};
 use crate::ops::private_in_arp;
 use crate::plan::attach_point::AttachPoint;
@@ -39,6 +41,8 @@ pub struct Report {
     pub routes: RouteChanges,
     /// The number of peer entries that were set or removed.
     pub changed_entries: usize,
+    /// The unit of systemd that attaches the interface at boot, if systemd runs and the unit is not enabled.
+    pub unit_to_enable: Option<String>,
     /// The awaited peers, each with the address pairs that the peer has not confirmed yet.
     pub awaited: Vec<(MemberName, Vec<Awaited>)>,
 }
@@ -62,6 +66,15 @@ pub(crate) fn report(
         sysctls: private_in_arp::all_set(attachment),
         routes: resolved.routes.clone(),
         changed_entries: 0,
+        unit_to_enable: unit_to_enable(&resolved.link.name),
         awaited: Vec::new(),
     }
+}
+
+/// Units attach the interfaces of the host's network namespace only.
+fn unit_to_enable(interface: &str) -> Option<String> {
+    let is_host =
+        NetworkNamespace::current().is_ok_and(|current| current == NetworkNamespace::Host);
+    let is_missing = is_host && boot_unit::is_enabled(interface) == Some(false);
+    is_missing.then(|| boot_unit::unit(interface))
 }

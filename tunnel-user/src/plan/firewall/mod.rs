@@ -31,6 +31,28 @@ pub struct Chain {
     pub rules: Vec<Rule>,
 }
 
+impl Chain {
+    /// True if packets with `address` pass the chain: the tables of a family see its packets alone, and tables of
+    /// bridges and devices lie elsewhere.
+    fn sees(&self, address: IpAddr) -> bool {
+        let family = match self.tool {
+            Tool::Nft => self.table.split(' ').next().unwrap_or_default(),
+            Tool::Iptables(program) if program.starts_with("ip6") => "ip6",
+            Tool::Iptables(_) => "ip",
+        };
+        match family {
+            "inet" => true,
+            "ip" => address.is_ipv4(),
+            "ip6" => address.is_ipv6(),
+            _ => false,
+        }
+    }
+
+    fn seen<'a>(&self, members: &'a [MemberAddresses]) -> Vec<&'a MemberAddresses> {
+        members.iter().filter(|member| self.sees(member.private.address())).collect()
+    }
+}
+
 /// A firewall's tool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tool {
@@ -211,6 +233,7 @@ pub fn problems(
     let mut problems = Vec::new();
     for chain in chains {
         let Some(hook) = chain.hook.filter(|hook| *hook != Hook::Forward) else { continue };
+        let (own, peers) = (&chain.seen(own)[..], &chain.seen(peers)[..]);
         let rules = reachable(chain, chains, interface);
         problems.extend(rules.iter().filter_map(|rule| of_rule(chain, hook, rule, own, peers)));
         let drops_the_rest = |rule: &&&Rule| rule.action == Action::Drop;
@@ -258,8 +281,8 @@ fn of_rule(
     chain: &Chain,
     hook: Hook,
     rule: &Rule,
-    own: &[MemberAddresses],
-    peers: &[MemberAddresses],
+    own: &[&MemberAddresses],
+    peers: &[&MemberAddresses],
 ) -> Option<Problem> {
     let has = |ranges: &[AddressRange], prefix: &Prefix| {
         ranges.iter().any(|range| range.contains(prefix.address()))
@@ -273,7 +296,7 @@ fn of_rule(
             (Fault::FirewallRule, format!("{place} drops packets of {private} ({name})"))
         }
         Action::Translate(targets) => {
-            let named = |member: &&MemberAddresses| {
+            let named = |member: &&&MemberAddresses| {
                 has(&rule.addresses, &member.private) || has(&rule.addresses, &member.public)
             };
             let member = members().find(named)?;
@@ -296,7 +319,7 @@ fn of_policy(
     chain: &Chain,
     hook: Hook,
     rules: &[&Rule],
-    peers: &[MemberAddresses],
+    peers: &[&MemberAddresses],
 ) -> Option<Problem> {
     let accepts = |prefix: &Prefix| {
         let accepting = rules.iter().filter(|rule| rule.action == Action::Accept);

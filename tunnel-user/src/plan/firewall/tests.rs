@@ -69,6 +69,20 @@ fn a_policy_that_drops_is_found_until_a_rule_accepts_each_peer() {
 }
 
 #[test]
+fn a_table_of_one_family_drops_its_packets_alone() {
+    let of_table = |family: &str| {
+        let text =
+            ruleset("input", "drop", &[]).to_string().replace("\"inet\"", &format!("\"{family}\""));
+        let six = member("srvb", "fd00::2", "2001:db8:b::2");
+        let found = found(&serde_json::from_str(&text).unwrap(), &[srvb(), six]);
+        found.into_iter().map(|(_, remedy)| remedy).collect::<String>()
+    };
+    assert!(of_table("ip").starts_with("nft insert rule ip firewall input ip saddr 10.0.0.2"));
+    assert!(of_table("ip6").starts_with("nft insert rule ip6 firewall input ip6 saddr fd00::2"));
+    assert_eq!(of_table("bridge"), "");
+}
+
+#[test]
 fn packets_that_leave_are_accepted_by_their_destination() {
     let (_, remedy) = found(&ruleset("output", "drop", &[]), &[srvb()]).remove(0);
     assert!(remedy.starts_with("nft insert rule inet firewall output ip daddr 10.0.0.2 accept"));
