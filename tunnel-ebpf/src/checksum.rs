@@ -265,6 +265,19 @@ mod tests {
         }
     }
 
+    /// The sum of the two halves may itself have a carry.
+    #[test]
+    fn a_carry_of_the_folded_sum_comes_round_again() {
+        for (sum, expected) in [
+            (0x1_ffff_fffe, 0xffff_ffff),
+            (0x1_ffff_ffff, 1),
+            (0xffff_ffff_0000_0001, 1),
+            (0xffff_ffff_ffff_ffff, 0xffff_ffff),
+        ] {
+            assert_eq!(fold_to_word(sum), expected, "{sum:#x}");
+        }
+    }
+
     /// The example of RFC 1624, section 4: a field changes from 0x5555 to 0x3285 under a checksum of 0xdd2f. The
     /// correct result, which equation 2 misses, is 0x0000.
     #[test]

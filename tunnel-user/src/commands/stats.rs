@@ -86,7 +86,7 @@ pub async fn run() -> Result<Stats, Error> {
 }
 
 fn interface(running: &Running) -> Result<Interface, Error> {
-    let (maps, now) = (&running.maps, Now::read()?);
+    let (maps, now) = (&running.maps, Now::read());
     let mut peers = Vec::new();
     for peer in running.peers()?.0 {
         let counters = maps.peer_counters(peer.slot)?;

@@ -6,34 +6,37 @@ use serde::Serialize;
 use tunnel_common::counters::PeerCounters;
 
 use crate::dataplane::jiffies;
-use crate::error::Error;
 use crate::plan::activity::Clock;
 
 /// The present time, by the clock of the counters and by the time of day.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
-    /// The clock of the counters' times.
-    pub clock: Clock,
+    /// The clock of the counters' times; `None` if the kernel does not let this process read it.
+    pub clock: Option<Clock>,
     /// The time of day.
     pub wall: SystemTime,
 }
 
 impl Now {
     /// Reads the clocks.
-    ///
-    /// # Errors
-    /// If the kernel refuses.
-    pub fn read() -> Result<Self, Error> {
-        Ok(Self { clock: jiffies::clock()?, wall: SystemTime::now() })
+    #[must_use]
+    pub fn read() -> Self {
+        let clock = jiffies::clock();
+        if let Err(failure) = &clock {
+            tracing::warn!("the times of the last packets are unknown: {failure}");
+        }
+        Self { clock: clock.ok(), wall: SystemTime::now() }
     }
 }
 
 /// The traffic with a peer since its counters began.
 #[derive(Clone, Debug, Serialize)]
 pub struct Traffic {
-    /// The time of the last packet to the peer; null if there was none since the attach.
+    /// The time of the last packet to the peer; null if there was none since the attach, or the time is
+    /// unknown.
     pub last_sent: Option<LastPacket>,
-    /// The time of the last packet from the peer; null if there was none since the attach.
+    /// The time of the last packet from the peer; null if there was none since the attach, or the time is
+    /// unknown.
     pub last_heard: Option<LastPacket>,
     /// The number of ICMP errors of routers about packets to the peer.
     pub router_errors: u64,
@@ -44,7 +47,7 @@ impl Traffic {
     #[must_use]
     pub fn of(counters: &PeerCounters, now: &Now) -> Self {
         let at = |ticks| {
-            let ago = now.clock.since(ticks)?;
+            let ago = now.clock?.since(ticks)?;
             Some(LastPacket::of(ago, now.wall))
         };
         Self {

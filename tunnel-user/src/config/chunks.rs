@@ -197,6 +197,33 @@ mod tests {
         }
     }
 
+    /// A comment of this many bytes, its newline included.
+    fn comment(len: usize) -> String {
+        format!("#{}\n", "-".repeat(len - 2))
+    }
+
+    #[test]
+    fn the_longest_text_without_members_is_read_and_one_more_byte_is_refused() {
+        let (_, problems) = super::super::raw::read(&comment(WHOLE_MAX)).expect("short enough");
+        assert_eq!(problems[0].message, "the file has no members");
+        let problem = super::super::raw::read(&comment(WHOLE_MAX + 1)).expect_err("too long");
+        assert!(problem.message.contains("4 MiB"), "{problem:?}");
+        let before_a_member = |len| read_long(&(comment(len) + "[[member]]\nname = \"x\"\n"));
+        let (file, problems) = before_a_member(WHOLE_MAX).expect("short enough");
+        assert_eq!((file.members[0].line, problems), (2, vec![]));
+        let problem = before_a_member(WHOLE_MAX + 1).expect_err("too long");
+        assert!(problem.message.contains("4 MiB"), "{problem:?}");
+    }
+
+    #[test]
+    fn a_long_text_with_members_of_another_form_is_refused() {
+        let member = "[[member]]\nname = \"x\"\n";
+        let text = format!("member = [{{ name = \"a\" }}]\n{}", long(member));
+        let problem = super::super::raw::read(&text).expect_err("two forms");
+        assert_eq!(problem.line, Some(1));
+        assert_eq!(problem.message, "the members of a long file do not all begin with [[member]]");
+    }
+
     #[test]
     fn what_is_wrong_with_a_long_text_is_on_its_line() {
         let member = "[[member]]\nname = \"x\"\n";
@@ -239,5 +266,8 @@ mod tests {
         let file = read(&member.repeat(10_000)).expect("a file");
         assert_eq!(file.members.len(), 10_000);
         assert_eq!(file.members[9_999].line, 19_999);
+        let padded = |len: usize| comment(len - member.len()) + member;
+        assert_eq!(read(&padded(LENGTH)), None, "just not large");
+        assert!(read(&padded(LENGTH + 1)).is_some());
     }
 }

@@ -251,6 +251,32 @@ mod tests {
     }
 
     #[test]
+    fn a_private_range_within_a_public_one_is_the_later_members_or_its_own_fault() {
+        let (a, b) = (
+            claim("a", "10.0.0.9", "192.0.2.1", ""),
+            claim("b", "172.16.0.0/24", "10.0.0.0/24", ""),
+        );
+        assert_eq!(
+            reported(&[a, b]),
+            [(
+                1,
+                "the public address of b, 10.0.0.0/24, and the private address of a, 10.0.0.9, \
+                 overlap"
+                    .into()
+            )]
+        );
+        assert_eq!(
+            reported(&[claim("a", "10.0.0.9", "10.0.0.0/24", "")]),
+            [(
+                0,
+                "the private address of a, 10.0.0.9, and the public address of a, 10.0.0.0/24, \
+                 overlap"
+                    .into()
+            )]
+        );
+    }
+
+    #[test]
     fn each_of_many_duplicates_is_reported_once_and_against_the_first() {
         let members: Vec<AddressClaims> =
             (1..=4).map(|n| claim("", "10.0.0.1", &format!("192.0.2.{n}"), "")).collect();

@@ -57,6 +57,8 @@ mod tests {
             ("underlya", UNDERLAY),
             ("direkt", DIRECT),
             ("bypas", BYPASS),
+            ("private_address_of_the_database", PRIVATE),
+            ("private_address_of_the_databases", PRIVATE),
         ] {
             assert_eq!(nearest(key, &OF_MEMBER), Some(meant), "{key}");
         }
@@ -64,7 +66,11 @@ mod tests {
 
     #[test]
     fn other_words_are_not() {
-        for key in ["", "x", "mtu", "weight", "interface", &"name".repeat(100)] {
+        let (short, three_slips, long) = ("nm", "unterlei", "private_address_of_the_databases_");
+        let repeated = "name".repeat(100);
+        for key in
+            ["", "x", short, "mtu", "weight", "interface", three_slips, long, repeated.as_str()]
+        {
             assert_eq!(nearest(key, &OF_MEMBER), None, "{key}");
         }
     }

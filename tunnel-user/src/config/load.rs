@@ -172,6 +172,7 @@ mod tests {
         };
         assert_eq!(read_at_most(4, &b"abcd"[..], 4).expect("four bytes"), b"abcd");
         assert_eq!(read_at_most(4, &b"abcd"[..], 1).expect("it grew to four"), b"abcd");
+        assert_eq!(read_at_most(4, io::empty(), 0).expect("an empty file"), b"");
         assert!(too_large(read_at_most(4, &b"abcde"[..], 1)));
         assert!(too_large(read_at_most(4, io::empty(), 5)), "its length suffices");
     }

@@ -1,8 +1,10 @@
 //! Reads the clock of the counters' times: the kernel's jiffies.
 
+use std::io;
 use std::mem::size_of_val;
 
 use nix::libc;
+use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 
 use super::bpf_call::{call, number, open};
 use crate::error::{Context as _, Error};
@@ -75,7 +77,19 @@ pub fn clock() -> Result<Clock, Error> {
     })
 }
 
-fn now() -> std::io::Result<u64> {
+fn now() -> io::Result<u64> {
+    // Before Linux 5.11, programs count as locked memory, and the default limit is small (aya raises it in the same
+    // way before it loads a program).
+    match run() {
+        Err(error) if error.raw_os_error() == Some(libc::EPERM) => {
+            setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY)?;
+            run()
+        }
+        result => result,
+    }
+}
+
+fn run() -> io::Result<u64> {
     let mut load = Load {
         program_type: BPF_PROG_TYPE_SCHED_CLS,
         instruction_count: PROGRAM.len() as u32,

@@ -57,3 +57,44 @@ pub fn wanted_for(
     let is_wanted = |sysctl: &Sysctl| *sysctl != Sysctl::Ignore || !has_direct;
     Sysctl::ALL.into_iter().filter(is_wanted).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SRVA: &str =
+        "[[member]]\nname = \"srva\"\nprivate = \"10.0.0.1\"\npublic = \"198.51.100.2\"\n";
+    const SRVB: &str =
+        "[[member]]\nname = \"srvb\"\nprivate = \"10.0.0.2\"\npublic = \"203.0.113.2\"\n";
+    const SRVC: &str =
+        "[[member]]\nname = \"srvc\"\nprivate = \"10.0.0.3\"\npublic = \"203.0.113.3\"\n";
+
+    fn described(has_hardware_addresses: bool, text: &str, local: &[&str]) -> Vec<String> {
+        let membership = Membership::of_text(text, local);
+        let wanted = wanted(has_hardware_addresses, &membership);
+        wanted.iter().map(|sysctl| format!("{}={}", sysctl.name(), sysctl.wanted())).collect()
+    }
+
+    #[test]
+    fn a_private_ipv4_address_is_kept_out_of_requests_and_of_answers() {
+        let text = [SRVA, SRVB].concat();
+        assert_eq!(described(true, &text, &["srva"]), ["arp_announce=2", "arp_ignore=1"]);
+    }
+
+    #[test]
+    fn a_direct_peer_gets_answers_for_the_private_address() {
+        let text = [SRVA, SRVB, SRVC, "direct = true\n"].concat();
+        assert_eq!(described(true, &text, &["srva"]), ["arp_announce=2"]);
+    }
+
+    #[test]
+    fn where_arp_can_show_no_private_address_nothing_is_set() {
+        let none: [&str; 0] = [];
+        let text = [SRVA, SRVB, SRVC].concat();
+        assert_eq!(described(false, &text, &["srva"]), none);
+        assert_eq!(described(true, &text, &["srva", "srvb"]), none, "a gateway");
+        let v6 = "[[member]]\nname = \"a\"\nprivate = \"fd00::1\"\npublic = \"2001:db8::1\"\n\
+            [[member]]\nname = \"b\"\nprivate = \"fd00::2\"\npublic = \"2001:db8::2\"\n";
+        assert_eq!(described(true, v6, &["a"]), none);
+    }
+}

@@ -201,4 +201,27 @@ mod tests {
         let place = AttachPoint { hook: Hook::Tcx, ingress: Ingress::Tc };
         assert_eq!(BOTH.map(|d| place.program(d)), [Program::Egress, Program::Ingress]);
     }
+
+    #[test]
+    fn an_attach_point_is_read_back_if_both_of_its_values_are_known() {
+        let place = AttachPoint { hook: Hook::Clsact, ingress: Ingress::Xdp };
+        assert_eq!(AttachPoint::from_codes(HOOK_CLSACT, INGRESS_XDP), Some(place));
+        assert_eq!(AttachPoint::from_codes(0, INGRESS_XDP), None);
+        assert_eq!(AttachPoint::from_codes(HOOK_CLSACT, 9), None);
+    }
+
+    /// Scripts read these names.
+    #[test]
+    fn the_points_are_called_as_the_documentation_calls_them() {
+        assert_eq!([Hook::Tcx, Hook::Clsact].map(Hook::name), ["tcx", "clsact"]);
+        let ingress = [Ingress::Tc, Ingress::Xdp, Ingress::XdpGeneric];
+        assert_eq!(ingress.map(Ingress::name), ["tc", "xdp", "xdp-generic"]);
+    }
+
+    #[test]
+    fn a_program_and_the_one_that_replaces_it_have_pins_of_their_own() {
+        let pins = Program::ALL.map(|program| [program.name(), program.new_name()]);
+        let distinct: std::collections::BTreeSet<_> = pins.into_iter().flatten().collect();
+        assert_eq!(distinct.len(), 2 * Program::ALL.len());
+    }
 }

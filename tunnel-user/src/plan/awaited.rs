@@ -234,6 +234,26 @@ mod tests {
         assert_eq!(former.expires_at, NOW + 30);
     }
 
+    #[test]
+    fn a_change_that_undid_what_a_peer_had_shown_of_this_hosts_address_is_put_right() {
+        let here = members("198.51.100.2", "b 10.0.0.2 203.0.113.2");
+        let there = members("198.51.100.9", "b 10.0.0.2 203.0.113.2");
+        let mut next = at(0, &["198.51.100.2"]).successor(&here, &there);
+        next.v4.get_mut(&Range::single([203, 0, 113, 2])).unwrap().awaited = 0;
+        assert_eq!(described(&next)[0], "198.51.100.2 > 203.0.113.2");
+        let [Change::Set(range, private)] = shown(&next.v4, NOW, 30)[..] else { panic!("one") };
+        assert_eq!((range.address, private.public), ([10, 0, 0, 2], [203, 0, 113, 2]));
+        assert_eq!(private.local_underlay, [198, 51, 100, 9]);
+    }
+
+    #[test]
+    fn who_takes_over_a_private_address_is_not_awaited() {
+        let current = members("198.51.100.2", "b 10.0.0.2 203.0.113.2");
+        let wanted = members("198.51.100.2", "c 10.0.0.2 192.0.2.2");
+        let next = at(0, &[]).successor(&current, &wanted);
+        assert_eq!(described(&next), ["198.51.100.2 > 192.0.2.2", "192.0.2.2"]);
+    }
+
     /// `bpftool` can give a peer several public addresses.
     #[test]
     fn a_peer_with_two_public_addresses_is_sent_to_where_it_was_put() {

@@ -187,12 +187,17 @@ fn quoted<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Family;
+    use crate::model::{Family, Private, Underlay};
+    use crate::plan::handover::Handover;
+    use crate::plan::identity::OwnMember;
     use crate::plan::previous_underlays::PreviousUnderlays;
 
     /// The running state after an attach with the file.
     fn running(file: &str, local: &[&str]) -> RunningMembership {
-        let mut membership = Membership::of_text(file, local);
+        running_as(Membership::of_text(file, local))
+    }
+
+    fn running_as(mut membership: Membership) -> RunningMembership {
         membership.peers.sort_by(|a, b| a.name.cmp(&b.name));
         let names: BTreeMap<_, _> =
             (0..).zip(membership.peers.iter().map(|peer| peer.name.clone())).collect();
@@ -267,8 +272,65 @@ mod tests {
         let mut running = running(OF_ALL_KINDS, &["srva"]);
         for peer in running.peers.v4.values_mut() {
             *peer = Peer { public_flows: 1, replies_native: 1, grace_until: 0, ..*peer };
+            peer.use_former_source = 1;
         }
         assert!(of_running(&running).is_ok());
+    }
+
+    /// `z.last` has moved to 192.0.2.77, and this host from 172.31.0.5 to 172.31.0.9. `z.last` has shown neither.
+    fn moving() -> RunningMembership {
+        let moved = OF_ALL_KINDS.replace("203.0.113.2", "192.0.2.77").replace("31.0.5", "31.0.9");
+        let (before, mut after) = (running(OF_ALL_KINDS, &["srva"]), running(&moved, &["srva"]));
+        let previous = "172.31.0.5".parse().unwrap();
+        let handover = Handover { drain: 30, own_previous: vec![previous], ..Handover::default() };
+        after.peers = handover.successor(&before.peers, &after.peers);
+        let previous = PreviousUnderlays::from([(
+            Private("10.0.0.1".parse().unwrap()),
+            vec![Underlay(previous.into())],
+        )]);
+        after.local = local_tables::tables(&after.membership.identity, &previous);
+        after
+    }
+
+    #[test]
+    fn a_peer_that_has_yet_to_show_where_it_is_is_in_the_file_with_its_new_address() {
+        let running = moving();
+        let entry = running.peers.v4[&Range::single([10, 0, 0, 2])];
+        assert_eq!((entry.public, entry.local_underlay), ([203, 0, 113, 2], [172, 31, 0, 5]));
+        let text = of_running(&running).unwrap();
+        assert!(text.contains("192.0.2.77") && !text.contains("203.0.113.2\""), "{text}");
+        assert_eq!(Membership::of_text(&text, &["srva"]), running.membership);
+    }
+
+    #[test]
+    fn what_is_former_or_old_for_one_peer_is_refused_for_another() {
+        let within = Range::single([10, 1, 0, 9]);
+        let refused = Inexpressible::Entry("the entry of 10.1.0.9".into());
+        // This peer is awaited too, but packets to it go to the former address of `z.last`.
+        let mut running = moving();
+        running.peers.v4.get_mut(&within).unwrap().public = [203, 0, 113, 2];
+        assert_eq!(of_running(&running), Err(refused.clone()));
+        // This peer is not awaited, but packets to it leave from elsewhere.
+        let mut running = self::running(OF_ALL_KINDS, &["srva"]);
+        running.peers.v4.get_mut(&within).unwrap().local_underlay = [172, 31, 0, 77];
+        assert_eq!(of_running(&running), Err(refused));
+    }
+
+    #[test]
+    fn members_that_their_file_would_not_bring_back_are_refused() {
+        let refused = |change: fn(&mut Membership)| {
+            let file = OF_ALL_KINDS.split("[[member]]\n        name = \"six\"").next().unwrap();
+            let mut membership = Membership::of_text(file, &["srva"]);
+            change(&mut membership);
+            of_running(&running_as(membership)).unwrap_err().to_string()
+        };
+        let other = "the members do not fit together: the saved file has other members";
+        let without_ipv6 = refused(|membership| {
+            let own = membership.identity.members()[0].clone();
+            membership.identity = Identity::new(vec![OwnMember { v6: None, ..own }]);
+        });
+        assert_eq!(without_ipv6, other);
+        assert_eq!(refused(|membership| membership.peers[0].addresses.reverse()), other);
     }
 
     #[test]

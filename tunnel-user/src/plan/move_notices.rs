@@ -63,6 +63,8 @@ pub fn echo_request(message_type: u8, sequence: u16, mark: Mark) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use tunnel_common::move_notice;
+
     use super::*;
     use crate::plan::membership::Membership;
     use crate::plan::peer_tables;
@@ -100,5 +102,24 @@ mod tests {
         let text = format!("{HOST}{other}{PEERS}");
         let asked = described(To::Awaited, &text, &["own", "other"], [203, 0, 113, 3]);
         assert_eq!(asked, ["198.51.100.2 > 203.0.113.3", "198.51.100.4 > 203.0.113.3"]);
+    }
+
+    #[test]
+    fn a_notice_goes_between_addresses_of_one_family_and_from_no_network() {
+        let host = HOST
+            .replace("\"10.0.0.1\"", "[\"10.0.0.1\", \"fd00::1\"]")
+            .replace("\"198.51.100.2\"", "[\"198.51.100.2\", \"2001:db8::2\"]");
+        let text = format!("{host}{PEERS}");
+        let asked = ["198.51.100.2 > 203.0.113.2"];
+        assert_eq!(described(To::Awaited, &text, &["own"], [203, 0, 113, 2]), asked);
+        assert_eq!(described(To::Awaited, &text, &["own", "net"], [203, 0, 113, 2]), asked);
+    }
+
+    #[test]
+    fn the_programs_find_the_mark_in_the_request_of_a_notice() {
+        let request = echo_request(8, 7, Mark::Asked);
+        let (header, payload) = request.split_at(echo::HEADER_LEN);
+        assert_eq!((header[0], &header[4..]), (8, &[0, 0, 0, 7][..]));
+        assert_eq!(move_notice::mark(payload.try_into().unwrap()), Some(Mark::Asked));
     }
 }

@@ -252,6 +252,7 @@ mod tests {
         let after = srvb("\"10.0.0.2\"", "\"192.0.2.2\"", "").v4;
         let applied = AppliedChanges { changes: changes(&before, &after), before };
         assert_eq!(keys(&applied.changes), ["set 192.0.2.2", "set 10.0.0.2", "remove 203.0.113.2"]);
+        assert_eq!(format!("{applied:?}"), "3 changes");
         let back = applied.back();
         assert_eq!(keys(&back), ["set 203.0.113.2", "set 10.0.0.2", "remove 192.0.2.2"]);
         let Change::Set(_, private) = back[1] else { panic!("{back:?}") };
@@ -360,5 +361,19 @@ mod tests {
             Change::Set(range, peer) => drop(table.insert(range, peer)),
             Change::Remove(range) => drop(table.remove(&range)),
         }
+    }
+
+    #[test]
+    fn the_entry_of_an_ipv6_host_is_tied_to_both_of_its_addresses_and_no_other_entry_is() {
+        let entry = |private, public| *srvb(private, public, "").v6.values().next().unwrap();
+        let one = entry("\"fd00::2\"", "\"2001:db8::2\"");
+        let moved = entry("\"fd00::2\"", "\"2001:db8::9\"");
+        let differs =
+            |one: [u8; 16], other: [u8; 16]| u128::from_be_bytes(one) ^ u128::from_be_bytes(other);
+        assert_eq!(differs(one.tie, moved.tie), differs(one.public, moved.public));
+        assert_ne!(one.tie, entry("\"fd00::3\"", "\"2001:db8::2\"").tie);
+        assert_eq!(entry("\"fd00:2::/64\"", "\"2001:db8:2::/64\"").tie, [0; 16]);
+        let v4 = srvb("\"10.0.0.2\"", "\"203.0.113.2\"", "").v4;
+        assert!(v4.values().all(|entry| entry.tie == [0; 4]));
     }
 }

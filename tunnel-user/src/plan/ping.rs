@@ -216,4 +216,16 @@ mod tests {
             assert_eq!(judge(&observed, known), expected, "{observed:?}");
         }
     }
+
+    /// Scripts read these names.
+    #[test]
+    fn each_state_has_a_name_of_its_own() {
+        let names: std::collections::BTreeSet<_> =
+            State::ALL.iter().map(ToString::to_string).collect();
+        assert_eq!(names.len(), State::ALL.len());
+        let is_name =
+            |name: &String| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+        assert!(names.iter().all(is_name), "{names:?}");
+        assert!(State::ALL.iter().all(|state| names.contains(state.name())));
+    }
 }

@@ -134,16 +134,91 @@ fn revision(revision: Option<u32>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::path_mtu::Found;
+    use crate::plan::ping::Failure;
+    use crate::plan::ping_message::ReadStamp;
 
-    #[test]
-    fn each_fault_has_a_remedy_and_a_good_path_has_none() {
-        let facts = Facts {
+    fn facts(revision: Option<u32>) -> Facts {
+        Facts {
             peer: "srvb".into(),
             public: "203.0.113.2".parse().expect("an address"),
             own: "srva".into(),
             interface: "eth0".into(),
-            revision: None,
+            revision,
+        }
+    }
+
+    fn stamped(revision: Option<u32>) -> Observed {
+        let stamp = ReadStamp {
+            from_peer: true,
+            hop_limit: 63,
+            abi_version: 3,
+            version: "0.1.0".into(),
+            revision,
+            digest: [1; 8],
+            source: [198, 51, 100, 2].into(),
+            destination: [203, 0, 113, 2].into(),
         };
+        Observed { stamp: Some(stamp), ..Observed::default() }
+    }
+
+    fn failed(reporter: Option<[u8; 4]>) -> Observed {
+        let reporter = reporter.map(Into::into);
+        let error = Failure { reporter, what: "no route".into(), is_local: reporter.is_none() };
+        Observed { error: Some(error), ..Observed::default() }
+    }
+
+    #[test]
+    fn what_is_said_of_a_path_names_what_was_observed() {
+        let sizes = Some(Found { out: 1396, back: 1396, is_hole: true });
+        let hole = Observed { sizes, ..Observed::default() };
+        let heard = Observed { arrived: 3, ..Observed::default() };
+        for (state, observed, said) in [
+            (State::Ok, stamped(Some(7)), "same members, revision 7"),
+            (State::Ok, stamped(None), "same members"),
+            (
+                State::MtuHole,
+                hole,
+                "packets above 1396 bytes, or their answers, vanish without an ICMP error",
+            ),
+            (
+                State::FileDiffers,
+                stamped(None),
+                "the members there differ: no revision there, revision 8 here",
+            ),
+            (State::UnknownThere, stamped(None), "attached without an entry for 198.51.100.2"),
+            (State::NoAnswer, Observed::default(), "nothing comes back"),
+            (
+                State::NoAnswer,
+                heard,
+                "no answer, while 3 packets from it arrived: it drops echo requests, or this host \
+                 drops the answers",
+            ),
+            (State::NoAnswer, failed(Some([192, 0, 2, 1])), "no route from 192.0.2.1"),
+            (State::NotSent, failed(None), "this host did not send: no route"),
+            (State::NotSent, Observed::default(), "this host did not send: no reason is known"),
+        ] {
+            assert_eq!(advice(state, &facts(Some(8)), &observed).0, said);
+        }
+    }
+
+    #[test]
+    fn a_remedy_names_where_to_look() {
+        let remedy =
+            |state, observed: &Observed| advice(state, &facts(None), observed).1.expect("a remedy");
+        for (observed, place) in [
+            (Observed::default(), "on srvb: rewrite ping"),
+            (Observed { arrived: 3, ..Observed::default() }, "on srvb: nft list ruleset"),
+            (failed(Some([192, 0, 2, 1])), "ip route get 203.0.113.2"),
+        ] {
+            let remedy = remedy(State::NoAnswer, &observed);
+            assert!(remedy.contains(place), "{remedy}");
+        }
+    }
+
+    #[test]
+    fn each_fault_has_a_remedy_and_a_good_path_has_none() {
+        let facts = facts(None);
         for state in State::ALL {
             let (what, remedy) = advice(state, &facts, &Observed::default());
             assert!(!what.is_empty(), "{state}");

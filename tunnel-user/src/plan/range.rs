@@ -180,4 +180,18 @@ mod tests {
             assert!(!taken.overlaps(&range(text)), "{text}");
         }
     }
+
+    #[test]
+    fn an_ipv6_range_overlaps_those_around_it_and_within_it() {
+        let range = |text| Range::<[u8; 16]>::of(prefix(text)).expect(text);
+        let table: BTreeMap<_, ()> =
+            ["fd00::/64", "fd00:1::7"].map(|text| (range(text), ())).into();
+        let taken = Taken::of(&table);
+        for text in ["fd00::9", "fd00::/96", "fd00::/48", "fd00:1::7", "fd00:1::/64"] {
+            assert!(taken.overlaps(&range(text)), "{text}");
+        }
+        for text in ["fd00:0:0:1::", "fd00:1::6", "fd00:1::8/125", "fd00:2::/32"] {
+            assert!(!taken.overlaps(&range(text)), "{text}");
+        }
+    }
 }

@@ -108,6 +108,7 @@ mod tests {
         assert!(metrics.is_empty());
         assert_eq!(metrics.to_string(), "");
         metrics.set(2, 1300);
+        assert!(!metrics.is_empty());
         metrics.set(8, 1200);
         metrics.set(11, 30);
         metrics.set(1, 1 << 2);
@@ -124,6 +125,9 @@ mod tests {
         metrics.set(18, 1);
         metrics.set(u16::MAX, 1);
         metrics.set_congestion_control("a name that is too long");
+        metrics.set_congestion_control("sixteen bytes: 1");
         assert!(metrics.is_empty());
+        metrics.set_congestion_control("fifteen bytes 1");
+        assert_eq!(metrics.to_string(), " congctl fifteen bytes 1");
     }
 }

@@ -177,6 +177,8 @@ fn former_addresses<A: Address>(table: &PeerTable<A>) -> impl Iterator<Item = (u
 
 #[cfg(test)]
 mod tests {
+    use tunnel_common::peers::Peer;
+
     use super::*;
     use crate::plan::handover::Handover;
     use crate::plan::membership::Membership;
@@ -259,5 +261,47 @@ mod tests {
                 "slot-1 10.0.3.0/24 at 203.0.3.0/24"
             ]
         );
+    }
+
+    fn running_of(tables: &PeerTables) -> Vec<RunningPeer> {
+        let names = slots().into_iter().map(|(name, slot)| (slot, name)).collect();
+        running(tables, &names, &BTreeMap::new())
+    }
+
+    #[test]
+    fn while_this_host_moves_both_of_its_addresses_are_told() {
+        let tables =
+            |text: &str| peer_tables::tables(&Membership::of_text(text, &["srva"]), &slots(), 60);
+        let (here, there) = (tables(MIXED), tables(&MIXED.replace("198.51.100.2", "192.0.2.9")));
+        let told = |own_previous: &[&str]| {
+            let own_previous = own_previous.iter().map(|own| own.parse().unwrap()).collect();
+            let handover = Handover { drain: 30, own_previous, ..Handover::default() };
+            let running = running_of(&handover.successor(&here, &there));
+            let [awaited] = running[0].awaited[..] else { panic!("{running:?}") };
+            awaited.to_string()
+        };
+        assert_eq!(
+            told(&["198.51.100.2"]),
+            "packets go from 198.51.100.2 to 203.0.113.2 until the peer shows that it sends from \
+             203.0.113.2 to 192.0.2.9"
+        );
+        // The interface has lost the address from before.
+        assert_eq!(told(&[]), "the peer has yet to show that it uses 203.0.113.2");
+    }
+
+    /// `bpftool` can make both.
+    #[test]
+    fn a_peer_of_two_public_addresses_and_one_that_is_half_direct_are_shown_as_they_are() {
+        let mut tables = peer_tables::tables(&Membership::of_text(MIXED, &["srva"]), &slots(), 60);
+        let first = tables.v4[&Range::single([203, 0, 113, 2])];
+        let public = [203, 0, 113, 9];
+        tables.v4.insert(Range::single(public), peer_tables::tied(Peer { public, ..first }));
+        tables.v4.values_mut().for_each(|entry| entry.direct = 0);
+        let running = running_of(&tables);
+        let [srvb, srvc] = &running[..] else { panic!("{running:?}") };
+        assert_eq!(srvb.peer.addresses[0].to_string(), "10.0.0.2 at 203.0.113.2");
+        let accepted: Vec<_> = srvb.accepted.iter().map(ToString::to_string).collect();
+        assert_eq!(accepted, ["203.0.113.2", "203.0.113.9", "2001:db8:b::2"]);
+        assert_eq!((srvb.peer.direct, srvc.peer.direct), (true, false));
     }
 }

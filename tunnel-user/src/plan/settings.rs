@@ -204,4 +204,64 @@ mod tests {
         assert_eq!((both.ipv4, both.ipv6, both.bypass, both.gateway), (1, 1, 1, 1));
         assert_eq!((both.link_header_len, both.prefixes_v4), (14, 0));
     }
+
+    #[test]
+    fn every_feature_of_either_is_served_and_no_other() {
+        let all = |on| Settings {
+            ipv4: on,
+            ipv6: on,
+            prefixes_v4: on,
+            prefixes_v6: on,
+            gateway: on,
+            bypass: on,
+            moved: on,
+            ..Settings::default()
+        };
+        for (running, wanted, served) in [(0, 0, 0), (0, 1, 1), (1, 0, 1), (1, 1, 1)] {
+            assert_eq!(both(&all(running), &all(wanted)), all(served), "{running} {wanted}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_only_one_of_them_guards_is_not_guarded_meanwhile() {
+        let guards = |last: u8| {
+            let mut guarded_v6 = [0; 16];
+            guarded_v6[15] = last;
+            Settings { guarded_v4: [10, 0, 0, last], guarded_v6, ..Settings::default() }
+        };
+        assert_eq!(both(&guards(1), &guards(1)), guards(1));
+        for running in [guards(2), Settings::default()] {
+            assert_eq!(both(&running, &guards(1)), Settings::default());
+        }
+    }
+
+    #[test]
+    fn the_part_of_the_interface_is_read_back_from_the_settings() {
+        let interface = InterfaceSettings {
+            link_header_len: 14,
+            vlan: Vlan::One(100),
+            guarded_v4: [10, 0, 0, 1],
+            guarded_v6: [0xfd; 16],
+        };
+        let settings = settings(&Membership::of_text(IPV4, &["a"]), &interface, true);
+        assert_eq!(InterfaceSettings::from(&settings), interface);
+        assert_eq!(settings.moved, 1);
+    }
+
+    #[test]
+    fn an_ipv4_network_switches_on_no_ipv6_prefixes() {
+        let text = r#"
+            [[member]]
+            name = "a"
+            private = ["10.0.0.1", "fd00::1"]
+            public = ["198.51.100.2", "2001:db8::2"]
+            [[member]]
+            name = "b"
+            private = ["10.0.2.0/24", "fd00::2"]
+            public = ["203.0.2.0/24", "2001:db8::3"]
+        "#;
+        let settings = of(text, &["a"]);
+        assert_eq!((settings.ipv4, settings.ipv6), (1, 1));
+        assert_eq!((settings.prefixes_v4, settings.prefixes_v6), (1, 0));
+    }
 }

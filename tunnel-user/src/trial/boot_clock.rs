@@ -65,5 +65,6 @@ mod tests {
         assert_eq!(now.to_wall_clock(now.after(60), wall), "1970-01-01T00:59:00Z");
         assert_eq!(now.after(60).left(now), Duration::from_secs(60));
         assert_eq!(now.left(now.after(60)), Duration::ZERO);
+        assert_eq!(now.after(60).milliseconds(), 70_000);
     }
 }

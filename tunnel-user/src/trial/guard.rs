@@ -243,6 +243,7 @@ fn started(stat: &str) -> Option<u64> {
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
+    use super::super::guard_state::tests::held;
     use super::*;
 
     #[test]
@@ -294,5 +295,44 @@ mod tests {
         let words = ["/usr/bin/rewrite".to_owned(), "a$b".to_owned()];
         let words_of_guard = unit_words("rewrite-trial-1.service", "eth0", &words);
         assert_eq!(words_of_guard[5..], ["--", "/usr/bin/rewrite", "a$$b"]);
+    }
+
+    #[test]
+    fn the_command_of_the_guard_names_its_trial() {
+        let words = words(Path::new("/proc/7/exe"), &held().trial);
+        assert_eq!(words.join(" "), "/proc/7/exe apply --guard --interface eth0 --trial 1");
+    }
+
+    #[test]
+    fn a_guard_ends_once_it_is_told_to_and_a_later_process_with_its_id_does_not() {
+        let script = "echo $$; exec >/dev/null 2>&1; exec sleep 60";
+        let words = ["sh", "-c", script].map(str::to_owned);
+        let [guard, later] = [(); 2].map(|()| start_process(&words).unwrap());
+        let Guard::Process { pid, started } = guard else { panic!("{guard:?}") };
+        assert!(guard.end());
+        let start = Instant::now();
+        while started_at(pid) == Some(started) {
+            assert!(start.elapsed() < PATIENCE, "it goes on");
+            thread::sleep(INTERVAL);
+        }
+        assert!(guard.end(), "it has ended by now");
+        assert_eq!(started_at(i32::MAX), None, "no process has this ID");
+        let Guard::Process { pid, started } = later else { panic!("{later:?}") };
+        let earlier = Guard::Process { pid, started: started - 1 };
+        assert!(earlier.end(), "that one has ended before");
+        assert_eq!(started_at(pid), Some(started), "it still waits");
+        assert!(later.end());
+    }
+
+    /// The signal goes to a group of processes, and this process leads none.
+    #[test]
+    fn a_guard_that_can_not_be_told_to_end_might_still_be_running() {
+        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        let guard = Guard::Process { pid, started: started_at(pid).unwrap() };
+        let has_ended = guard.end();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!has_ended);
     }
 }

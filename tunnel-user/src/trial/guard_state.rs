@@ -67,7 +67,7 @@ impl GuardState {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::os::fd::AsRawFd as _;
     use std::path::PathBuf;
 
@@ -75,7 +75,7 @@ mod tests {
     use super::super::record::{AttachId, ContentHash, Phase, RollbackOptions};
     use super::*;
 
-    fn held() -> GuardState {
+    pub(in crate::trial) fn held() -> GuardState {
         let way_back = RollbackOptions {
             self_names: vec!["srva".into()],
             no_routes: false,
@@ -105,11 +105,14 @@ mod tests {
             assert_eq!(GuardState::inherited(memory.as_raw_fd()).unwrap(), held);
         }
         let path = format!("/proc/self/fd/{}", memory.as_raw_fd());
-        let changed = fs::OpenOptions::new().write(true).open(path).and_then(|mut file| {
-            file.write_all(b"x")?;
-            file.set_len(0)
-        });
-        assert!(changed.is_err());
+        let mut file = fs::OpenOptions::new().write(true).open(path).unwrap();
+        let len = file.metadata().unwrap().len();
+        assert!(file.write_all(b"x").is_err());
+        for len in [len - 1, len + 1] {
+            assert!(file.set_len(len).is_err(), "{len} bytes");
+        }
+        let seal = FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_SHRINK);
+        assert!(fcntl(&memory, seal).is_err(), "a seal on the seals");
     }
 
     #[test]

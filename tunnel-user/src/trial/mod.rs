@@ -58,3 +58,24 @@ pub fn require_none(folder: &Folder) -> Result<(), Error> {
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::network_namespace::NetworkNamespace;
+
+    #[test]
+    fn a_file_is_known_by_its_content_after_its_rollback() {
+        let top = tempfile::tempdir().unwrap();
+        // An absolute path replaces the folder's own path, and that of the records.
+        let path = top.path().join("eth0").display().to_string();
+        let folder = Folder::of(NetworkNamespace::Host, "eth0").within(&path);
+        assert!(!was_rolled_back(&folder, b"new").unwrap(), "no trial");
+        let (config, content) = ("/etc/new.toml".into(), ContentHash::of(b"new"));
+        let last = RolledBack { config, content, at: "2026-01-01T00:00:00Z".into() };
+        State::of(&folder).roll_back(&last, None).unwrap();
+        assert!(was_rolled_back(&folder, b"new").unwrap());
+        assert!(!was_rolled_back(&folder, b"corrected").unwrap());
+        require_none(&folder).unwrap();
+    }
+}

@@ -147,6 +147,9 @@ impl ContentHash {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use super::super::guard_state::tests::held;
     use super::*;
 
     #[test]
@@ -165,5 +168,25 @@ mod tests {
         // The previous version recorded only the time.
         let before: AttachId = serde_json::from_str(r#"{"attached_at": 1}"#).unwrap();
         assert!(before.is(attach(1, Some(7))));
+    }
+
+    #[test]
+    fn a_pending_trial_is_in_the_way_until_its_deadline() {
+        let now = BootTime::now().unwrap();
+        let trial = |deadline| Trial { deadline, ..held().trial };
+        assert!(trial(now).is_overdue().unwrap());
+        let trial = trial(now.after(3600));
+        assert!(!trial.is_overdue().unwrap());
+        let Error::Refused { what, help } = trial.in_the_way() else { panic!("no refusal") };
+        let until = what.strip_prefix("eth0 has /etc/new.toml on trial, until ").expect(&what);
+        let until = humantime::parse_rfc3339(until).expect(until);
+        // The clock goes on during the test, and the time is in whole seconds.
+        let left = until.duration_since(SystemTime::now()).unwrap();
+        assert!((Duration::from_secs(3500)..Duration::from_secs(3602)).contains(&left), "{left:?}");
+        assert_eq!(
+            help,
+            "keep it: rewrite confirm --interface eth0; or roll it back first: rewrite apply \
+             --revert --interface eth0"
+        );
     }
 }

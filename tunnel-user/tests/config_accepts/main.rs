@@ -10,7 +10,7 @@ use std::fs;
 use std::path::Path;
 
 use tunnel_user::config::{AddressClaims, Cluster, Conflict, Member, check_members, load, parse};
-use tunnel_user::model::{Mapping, Prefix, Private, Public, Role, Underlay};
+use tunnel_user::model::{Drain, Mapping, Prefix, Private, Public, Role, Underlay};
 
 const EXAMPLE: &str = r#"# /etc/rewrite/cluster.toml
 [[member]]
@@ -137,6 +137,30 @@ fn the_network_is_that_of_the_interface_or_the_one_that_is_named() {
     assert!(error.contains("internet, ib"), "{error}");
     assert!(clusters.rank(Some("internet")) < clusters.rank(Some("ib")));
     assert!(clusters.rank(Some("ib")) < clusters.rank(Some("lan")));
+}
+
+#[test]
+fn a_file_without_networks_is_for_any_interface_and_one_with_a_network_is_not() {
+    let without = parse(Path::new("cluster.toml"), EXAMPLE).expect("a right file");
+    assert_eq!(without.on("wlan0", None).expect("the only one").members(), example());
+    let lan = "lan".parse().expect("a name");
+    let error = without.on("eth0", Some(&lan)).expect_err("unknown");
+    assert_eq!(error.what, "the file has no network lan");
+    assert_eq!((without.rank(None), without.rank(Some("lan"))), (0, usize::MAX));
+    let text = format!("[[network]]\nname = \"lan\"\ninterface = \"eth0\"\n{EXAMPLE}");
+    let with_one = parse(Path::new("cluster.toml"), &text).expect("a right file");
+    assert_eq!(with_one.on("eth0", None).expect("known").members().len(), 2);
+    let error = with_one.on("wlan0", None).expect_err("unknown");
+    assert_eq!(error.what, "the file does not say which network wlan0 is on");
+}
+
+#[test]
+fn the_drain_and_the_revision_are_those_of_the_file() {
+    let cluster = right(EXAMPLE);
+    assert_eq!((cluster.drain(), cluster.revision()), (Drain::default(), None));
+    let cluster = right(&format!("drain = \"5m\"\nrevision = 0x1_0007\n{EXAMPLE}"));
+    let drain = Drain::from_seconds(300);
+    assert_eq!((cluster.drain(), cluster.revision()), (drain, Some(65_543)));
 }
 
 #[test]

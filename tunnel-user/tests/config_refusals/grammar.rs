@@ -99,6 +99,11 @@ fn keys() -> Vec<Case> {
             &unknown(8, "unknown key \"privat\" in a member", "did you mean private?"),
         ),
         case(
+            "a slip of the pen in the last key that is needed",
+            &RIGHT.replace("public = \"203.0.113.2\"", "pubilc = \"203.0.113.2\""),
+            &unknown(9, "unknown key \"pubilc\" in a member", "did you mean public?"),
+        ),
+        case(
             "a key of another case",
             &RIGHT.replace("name = \"srvb\"", "Name = \"srvb\""),
             &unknown(7, "unknown key \"Name\" in a member", "did you mean name?"),
@@ -207,6 +212,21 @@ fn types() -> Vec<Case> {
             &wrong(1, "longer than a day", "up to a day"),
         ),
         case(
+            "a revision of zero",
+            &format!("revision = 0\n{RIGHT}"),
+            &wrong(1, "revision is 0, which is out of range", "from 1 to 4294967295"),
+        ),
+        case(
+            "a revision of more than 32 bits",
+            &format!("revision = 4294967296\n{RIGHT}"),
+            &wrong(1, "revision is 4294967296, which is out of range", "from 1 to 4294967295"),
+        ),
+        case(
+            "a revision in quotes",
+            &format!("revision = \"7\"\n{RIGHT}"),
+            &wrong(1, "revision is a string, not a whole number", "revision = 7"),
+        ),
+        case(
             "direct is a string",
             &followed_by("direct = \"yes\"\n"),
             &wrong(10, "direct is a string, not a boolean", "direct = true or direct = false"),
@@ -274,6 +294,20 @@ fn wrong_networks() -> Vec<Case> {
             "a private address that is public on the other network",
             &change("172.16.0.2", "10.0.0.1"),
             &wrong(16, "10.0.0.1, is also the private address of a (line 9)", ""),
+        ),
+        case(
+            "a slip of the pen in a network's name",
+            &change("name = \"ib\"", "nme = \"ib\""),
+            &[
+                Expected(5, "unknown key \"nme\" in a network", "did you mean name?"),
+                Expected(11, "there is no network \"ib\"", "the networks of the file are lan"),
+                Expected(16, "there is no network \"ib\"", "the networks of the file are lan"),
+            ],
+        ),
+        case(
+            "interfaces for interface",
+            &change("interface = \"ib0\"", "interfaces = [\"ib0\"]"),
+            &wrong(6, "unknown key \"interfaces\" in a network", "did you mean interface?"),
         ),
         case(
             "an interface that is a number",

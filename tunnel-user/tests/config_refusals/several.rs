@@ -1,5 +1,10 @@
 //! Tests files with several kinds of problems: the error reports all problems at once.
 
+use std::fmt::Write as _;
+use std::path::Path;
+
+use tunnel_user::config::parse;
+
 use super::{Case, Expected, assert_refused, case};
 
 pub(super) fn cases() -> Vec<Case> {
@@ -45,6 +50,19 @@ public = ["198.51.100.2"]
             ],
         ),
         case(
+            "keys with a slip of the pen beside the right ones, which are wrong for another reason",
+            "[[member]]\nname = \"srva\"\nprivate = \"10.0.0.1\"\npublic = \"198.51.100.2\"\n\
+             [[member]]\nname = \"srvb\"\nnme = \"x\"\nprivate = \"10.0.0.1\"\nprivat = \"10.0.0.9\"\n\
+             public = \"198.51.100.2\"\npubilc = \"192.0.2.9\"\n",
+            &[
+                Expected(7, "unknown key \"nme\"", "did you mean name?"),
+                Expected(8, "the private address of srvb, 10.0.0.1, is also", "of its own"),
+                Expected(9, "unknown key \"privat\"", "did you mean private?"),
+                Expected(10, "the public address of srvb, 198.51.100.2, is also", "of its own"),
+                Expected(11, "unknown key \"pubilc\"", "did you mean public?"),
+            ],
+        ),
+        case(
             "wrong rules and wrong members",
             "bypass = [\"tcp/22\",\n\"icmp\"]\n\
              [[member]]\nname = \"a\"\nprivate = \"fd00::1\"\npublic = \"2001:db8::1\"\nbypass = \"tcp/22\"\n\
@@ -77,4 +95,25 @@ public = ["198.51.100.2"]
 #[test]
 fn all_problems_of_a_file_are_told_at_once() {
     assert_refused(&cases());
+}
+
+/// Each member but the first has the first member's private address.
+#[test]
+fn a_hundred_conflicts_are_told_and_that_there_are_more() {
+    for (members, has_more) in [(101, false), (102, true)] {
+        let mut text = String::new();
+        for n in 1..=members {
+            let public = format!("192.0.2.{n}");
+            let _ = writeln!(
+                text,
+                "[[member]]\nname = \"m{n}\"\nprivate = \"10.0.0.1\"\npublic = \"{public}\""
+            );
+        }
+        let error = parse(Path::new("cluster.toml"), &text).expect_err("conflicts");
+        let lines: Vec<_> = error.problems().iter().map(|problem| problem.line).collect();
+        let expected: Vec<_> = (1..=100).map(|n| Some(4 * n + 3)).collect();
+        assert_eq!(lines, expected, "{members} members");
+        let told = error.to_string().contains("the file has more problems than these 100");
+        assert_eq!(told, has_more, "{members} members");
+    }
 }

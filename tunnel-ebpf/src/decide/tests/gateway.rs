@@ -3,7 +3,7 @@
 
 use tunnel_common::outcome::{Direction, Outcome, Reason};
 
-use super::datagram::{Datagram, Route};
+use super::datagram::{Datagram, Route, UDP};
 use super::host::Host;
 use super::kinds::kinds;
 use super::networks::Networks;
@@ -88,6 +88,49 @@ fn errors_that_leave_have_each_quote_in_its_own_member<F: Networks>() {
     }
 }
 
+/// The error leaves from the underlay address that the quoted packet went to (RFC 5508, REQ-5c).
+fn errors_from_a_router_behind_the_gateway_leave_for_the_member_that_they_are_about<F: Networks>() {
+    let host = gateway::<F>();
+    for (private, underlay) in own::<F>() {
+        let error = Datagram::<F>::error(&Datagram::udp(b"data"), 12);
+        let quoted = Route::new(F::SRVB.private, private);
+        let sent = error.bytes_quoting(Route::new(F::ROUTER, F::SRVB.private), quoted);
+        let outside = Route::new(underlay, F::SRVB.public);
+        let expected = error.bytes_quoting(outside, outside.back());
+        assert_eq!(host.rewritten(Direction::Egress, &sent), expected, "{private:?}");
+    }
+}
+
+fn other_packets_from_a_router_behind_the_gateway_are_foreign<F: Networks>() {
+    let foreign = Outcome::NotRewritten(Reason::ForeignSource);
+    let route = Route::new(F::ROUTER, F::SRVB.private);
+    let error = Datagram::<F>::error(&Datagram::udp(b"data").with_ports(7, 8), 12);
+    let about = F::PRIVATE.back();
+    for (what, packet) in [
+        (
+            "a packet from another host",
+            error.bytes_quoting(route, Route::new(F::ROUTER, F::SRVA.private)),
+        ),
+        (
+            "a packet to another host",
+            error.bytes_quoting(route, Route::new(F::SRVB.private, F::STRANGER)),
+        ),
+        ("a quote without addresses", Datagram::<F>::icmp(F::TOO_BIG, b"").bytes(route)),
+        ("no error", Datagram { protocol: UDP, ..error.clone() }.bytes_quoting(route, about)),
+    ] {
+        assert_eq!(gateway::<F>().send(&packet), foreign, "{what}");
+    }
+    let packet = error.bytes_quoting(route, about);
+    assert_eq!(gateway::<F>().send(&packet), Outcome::Rewritten { slot: 0 });
+    let mut host = gateway::<F>();
+    host.tables.add_bypass(0, UDP, 7);
+    host.tables.ask_bypass(0, false, true);
+    assert_eq!(host.send(&packet), foreign, "about a bypassed packet");
+    let mut host = gateway::<F>();
+    host.tables.change(0, |peer| (peer.direct, peer.replies_native) = (1, 1));
+    assert_eq!(host.send(&packet), foreign, "to a peer whose packets are plain");
+}
+
 fn what_is_no_member_of_this_host_is_foreign<F: Networks>() {
     let host = gateway::<F>();
     let datagram = Datagram::<F>::udp(b"data");
@@ -166,6 +209,15 @@ fn a_member_with_one_address_is_both<F: Networks>() {
     assert_eq!(host.flows(), [], "from the private address");
     let received = host.rewritten(Direction::Ingress, &datagram.bytes(outside.back()));
     assert_eq!(received, datagram.bytes(inside.back()));
+    for route in
+        [Route::new(F::STRANGER, F::BEHIND_NAT), Route::new(F::BEHIND_NAT, F::SRVA.underlay)]
+    {
+        let outcome = host.receive(&datagram.bytes(route));
+        assert_eq!(outcome, Outcome::NotOurs, "it is not private: {route:?}");
+    }
+    let spoofed = Outcome::NotRewritten(Reason::Spoofed);
+    let from_private = datagram.bytes(Route::new(F::SRVA.private, F::SRVC.underlay));
+    assert_eq!(host.receive(&from_private), spoofed, "a private one of another member");
 }
 
 fn plain_packets_to_any_member_make_a_direct_peer_plain<F: Networks>() {
@@ -185,6 +237,8 @@ in_both_versions! {
     errors_from_a_router_reach_the_member_that_sent,
     an_error_for_one_member_about_another_is_not_ours,
     errors_that_leave_have_each_quote_in_its_own_member,
+    errors_from_a_router_behind_the_gateway_leave_for_the_member_that_they_are_about,
+    other_packets_from_a_router_behind_the_gateway_are_foreign,
     what_is_no_member_of_this_host_is_foreign,
     flows_from_each_underlay_address_have_their_replies,
     another_member_takes_no_flow_over,

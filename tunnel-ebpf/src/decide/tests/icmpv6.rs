@@ -7,8 +7,24 @@ use super::datagram::Datagram;
 use super::host::Host;
 use super::ipv4::ICMP;
 use super::ipv6::ICMPV6;
+use super::slice::Slice;
 use super::version::Version;
 use crate::family::{V4, V6};
+
+/// Only these packets of a host that is no peer take the steps of an ICMP error. In IPv6, the message may be behind
+/// extension headers.
+#[test]
+fn the_protocols_of_a_header_that_may_hold_a_message() {
+    fn protocols<F: Version>() -> Vec<u8> {
+        let may_hold = |protocol: &u8| {
+            let packet = Slice::new(&Datagram::<F>::other(*protocol, vec![]).bytes(F::PUBLIC));
+            F::header_ref(&packet).is_some_and(|own| F::may_hold_icmp::<Slice>(&own))
+        };
+        (0..=255).filter(may_hold).collect()
+    }
+    assert_eq!(protocols::<V4>(), [ICMP]);
+    assert_eq!(protocols::<V6>(), [0, 43, 44, ICMPV6, 60]);
+}
 
 /// The types include multicast listener discovery (RFC 2710), node information, and unassigned types.
 #[test]

@@ -153,6 +153,20 @@ fn pings_of_others_stay_as_they_are<F: Version>() {
     assert_eq!(received, ping::<F>().fragments(F::PRIVATE.back(), 120, 16)[0]);
 }
 
+fn pings_of_strangers_that_are_no_pings_of_rewrite_stay_as_they_are<F: Version>() {
+    let mut host = srva::<F>();
+    host.tables.underlay = Some(F::SRVA.public);
+    let wire = Route::new(F::STRANGER, F::SRVA.public);
+    for ping in [
+        Datagram::<F>::echo_request(1, &payload(100)),
+        Datagram::echo_request(0, &[0; 200]),
+        Datagram::echo_reply(0, &payload(100)),
+    ] {
+        let (outcome, after) = host.handle(Direction::Ingress, &ping.bytes(wire));
+        assert_eq!((outcome, after), (Outcome::NotOurs, ping.bytes(wire)));
+    }
+}
+
 fn the_smallest_ping_is_stamped<F: Version>() {
     let host = srva::<F>();
     let ping = Datagram::<F>::echo_request(0, &payload(0));
@@ -193,6 +207,7 @@ in_both_versions! {
     a_ping_that_goes_through_this_host_stays_as_it_is,
     a_stamp_replaces_an_earlier_one,
     pings_of_others_stay_as_they_are,
+    pings_of_strangers_that_are_no_pings_of_rewrite_stay_as_they_are,
     the_smallest_ping_is_stamped,
     a_stamp_that_the_kernel_refuses_drops_the_ping_of_a_peer,
     a_gateway_stamps_pings_to_the_hosts_behind_it,

@@ -149,8 +149,8 @@ async fn read(wanted: &[String], is_later: bool) -> Result<Look, Error> {
         for (running, counters) in &all {
             let traffic = |peer: &RunningPeer, counters: &PeerCounters, now: &Now| {
                 let latest = latest.get(&peer.peer.name).copied().unwrap_or(0);
-                let activity = Activity::of(counters, latest, &now.clock);
-                activity.traffic(peer.peer.direct, is_later)
+                let Some(clock) = &now.clock else { return Some(Traffic::Unknown) };
+                Activity::of(counters, latest, clock).traffic(peer.peer.direct, is_later)
             };
             let (report, undecided) =
                 interface(running, counters, traffic, wanted, &netlink, &snapshot).await?;
@@ -217,7 +217,7 @@ async fn interface(
 ) -> Result<(Interface, bool), Error> {
     let Running { folder, attachment, local: recorded, .. } = running;
     let (peers, bypass) = running.peers()?;
-    let (monotonic, now) = (clock::monotonic()?, Now::read()?);
+    let (monotonic, now) = (clock::monotonic()?, Now::read());
     let (mut reports, mut is_undecided) = (Vec::new(), false);
     for running in &peers {
         let peer = peer_report::Peer::of(running, monotonic);

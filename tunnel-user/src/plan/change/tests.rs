@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use tunnel_common::ABI_VERSION;
-use tunnel_common::attachment::{Attachment, HOOK_TCX, INGRESS_TC, VERSION_LEN};
+use tunnel_common::attachment::{Attachment, HOOK_TCX, INGRESS_TC, INGRESS_XDP, VERSION_LEN};
+use tunnel_common::local_members::LOCAL_FORMER;
 use tunnel_common::members::NAME_LEN;
 use tunnel_common::settings::Settings;
 
@@ -11,6 +12,9 @@ use super::difference::Changes;
 use super::*;
 use crate::model::Drain;
 use crate::plan::attach_point::{Hook, Ingress};
+use crate::plan::handover::Moved;
+use crate::plan::range::Range;
+use crate::plan::route_metrics::Metrics;
 use crate::plan::settings::{InterfaceSettings, both, settings};
 
 const PLACE: AttachPoint = AttachPoint { hook: Hook::Tcx, ingress: Ingress::Tc };
@@ -42,6 +46,19 @@ fn record(settings: Settings) -> Attachment {
     }
 }
 
+/// The record of the first attach, which has changed the host.
+fn first_record(settings: Settings) -> Attachment {
+    Attachment {
+        clsact_added: 1,
+        arp_announce_before: 1,
+        arp_ignore_set: 1,
+        arp_ignore_before: 2,
+        digest_v4: [4; 8],
+        digest_v6: [6; 8],
+        ..record(settings)
+    }
+}
+
 fn programs(settings: Settings) -> LoadOptions {
     LoadOptions { place: PLACE, settings, verbose: false }
 }
@@ -61,7 +78,7 @@ fn with_plan<T>(
     see: impl FnOnce(&[Step<'_>]) -> T,
 ) -> T {
     let attached = before.map(|before| Attached {
-        attachment: record(of(before)),
+        attachment: first_record(of(before)),
         place: PLACE,
         added: BTreeSet::from([private("10.0.0.1"), private("10.0.0.9")]),
     });
@@ -71,7 +88,15 @@ fn with_plan<T>(
         membership: after,
         local: &local,
         programs: programs(of(after)),
-        record: Attachment { hook: 0, attached_at: 9, arp_announce_set: 0, ..record(of(after)) },
+        record: Attachment {
+            hook: 0,
+            ingress: INGRESS_XDP,
+            attached_at: 9,
+            changed_at: 9,
+            arp_announce_set: 0,
+            revision: 2,
+            ..record(of(after))
+        },
         sysctls: Vec::new(),
         missing: BTreeSet::new(),
         routes: RouteChanges::default(),
@@ -96,6 +121,15 @@ fn replaced(steps: &[Step<'_>]) -> Vec<Settings> {
 
 fn v4() -> Membership {
     Membership::of_lines("b 10.0.0.2 203.0.113.2")
+}
+
+/// The host of [`v4`] with another public address.
+fn moved() -> Membership {
+    Membership::of_text(
+        "[[member]]\nname = \"own\"\nprivate = \"10.0.0.1\"\npublic = \"192.0.2.2\"\n\
+         [[member]]\nname = \"b\"\nprivate = \"10.0.0.2\"\npublic = \"203.0.113.2\"\n",
+        &["own"],
+    )
 }
 
 fn prefix() -> Membership {
@@ -187,8 +221,8 @@ fn an_attach_again_keeps_the_record_of_what_the_first_one_has_set_on_the_host() 
             Step::Record(record) => Some(**record),
             _ => None,
         });
-        let record = recorded.unwrap();
-        assert_eq!((record.attached_at, record.hook, record.arp_announce_set), (1, HOOK_TCX, 1));
+        let first = first_record(of(&v4()));
+        assert_eq!(recorded, Some(Attachment { changed_at: 9, revision: 2, ..first }));
     });
 }
 
@@ -259,4 +293,65 @@ fn for_people_a_first_attach_is_all_that_it_brings() {
         assert_eq!(changes.removed_addresses, [private("10.0.0.9")]);
         assert_eq!(changes.peers, Default::default());
     });
+}
+
+#[test]
+fn the_log_of_a_detach_says_what_it_takes_back_and_what_it_can_not() {
+    let added = BTreeSet::from([private("10.0.0.1")]);
+    let steps = detach(&added, Vec::new(), &Keep::default());
+    let (reversible, last): (Vec<_>, Vec<_>) = steps.iter().partition(|step| step.is_reversible());
+    let said = |steps: &[&Step<'_>]| steps.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let routes = "set 0 routes, remove 0";
+    let first = ["create the folder of the pins", "mark the pins: Detach", routes];
+    assert_eq!(said(&reversible), first);
+    let addresses = "remove 1 private addresses";
+    let removed = [addresses, "detach the programs", "restore the sysctls", "remove the pins"];
+    assert_eq!(said(&last), removed);
+}
+
+#[test]
+fn for_people_a_host_that_moves_has_another_underlay_address() {
+    let (before, after) = (v4(), moved());
+    with_plan(Some(&before), &after, |steps| {
+        let changes = Changes::of(Some(&before.identity), &before.peers, steps);
+        let told = |underlay| vec![format!("own, 10.0.0.1 as {underlay}")];
+        assert_eq!(changes.local_members, Some((told("198.51.100.2"), told("192.0.2.2"))));
+    });
+}
+
+#[test]
+fn for_people_an_address_and_a_route_are_changes_and_a_mark_is_none() {
+    let route = PeerRoute {
+        destination: private("10.0.0.2"),
+        link: 7,
+        gateway: None,
+        source: None,
+        onlink: false,
+        metrics: Metrics::default(),
+    };
+    let routes = RouteChanges { set: vec![route], remove: Vec::new() };
+    let added = BTreeSet::from([private("10.0.0.1")]);
+    let steps = [Step::AddAddresses(added), Step::ChangeRoutes(routes.clone()), Step::End];
+    let changes = Changes::of(None, &[], &steps);
+    let added_addresses = vec![private("10.0.0.1")];
+    assert_eq!(changes, Changes { added_addresses, routes, ..Changes::default() });
+    assert!(!changes.is_empty());
+    assert!(Changes::of(None, &[], &steps[2..]).is_empty());
+}
+
+#[test]
+fn a_host_that_moves_goes_on_at_its_former_address_while_it_has_it() {
+    let (before, after) = (v4().identity, moved().identity);
+    let held = ["198.51.100.2", "192.0.2.2"].map(|address| address.parse().unwrap());
+    let first = LocalChange::first(&before);
+    assert!(!first.has_moved());
+    let moves = LocalChange::following(&before, &first.tables(), &after, &held);
+    assert!(moves.has_moved());
+    let former = moves.tables().v4[&Range::single([198, 51, 100, 2])];
+    assert_eq!((former.role, former.private), (LOCAL_FORMER, [10, 0, 0, 1]));
+    let options = PeerOptions::of_file(Drain::NONE, &moves);
+    assert_eq!((options.own.v4, &options.own_previous[..]), (Moved::Now, &held[..1]));
+    let again = LocalChange::following(&after, &moves.tables(), &after, &held);
+    assert_eq!((again.own_move.v4, again.has_moved()), (Moved::Before, true));
+    assert!(!LocalChange::following(&after, &moves.tables(), &after, &held[1..]).has_moved());
 }

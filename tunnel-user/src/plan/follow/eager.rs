@@ -56,6 +56,7 @@ mod tests {
         eager.failed(ms(1000));
         assert!(!eager.may_try(ms(1400), None));
         assert!(!eager.may_try(ms(1400), Some(ms(1200))));
+        assert!(!eager.may_try(ms(2300), Some(ms(2000))));
         assert!(eager.may_try(ms(2300), Some(ms(2100))));
     }
 

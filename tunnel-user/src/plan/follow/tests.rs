@@ -342,3 +342,22 @@ fn it_ends_when_told_to() {
     assert!(host.stopped);
     assert_eq!((host.notified, host.attaches.len()), (vec![Notify::Stopping], 0));
 }
+
+#[test]
+fn a_deadline_that_an_event_has_put_off_is_waited_for() {
+    let mut host = Host::following();
+    host.event(Event::Changed);
+    assert_eq!(host.follow.on(host.now + QUIET / 2, Event::Due), []);
+    assert_eq!(host.follow.on(host.now + QUIET, Event::Due), [Action::FindDrift]);
+}
+
+#[test]
+fn attaches_that_each_leave_another_difference_are_no_failure() {
+    let mut follow = Follow::default();
+    follow.on(Duration::ZERO, Event::Started);
+    for what in ["a peer", "a route", "an address", "a sysctl", "a program"] {
+        let actions = follow.on(Duration::ZERO, Event::Compared(differs(what)));
+        assert_eq!(actions, [Action::Attach(vec![what.into()])]);
+        follow.on(Duration::ZERO, Event::Attached(Ok(())));
+    }
+}

@@ -1,5 +1,6 @@
 //! Tests the files of a trial.
 
+use super::super::record::ContentHash;
 use super::*;
 use crate::host::network_namespace::NetworkNamespace;
 
@@ -82,5 +83,90 @@ fn each_interface_has_a_folder_beside_those_of_the_pins() {
     ] {
         let state = State::of(&Folder::of(namespace, interface));
         assert_eq!(state.path, Path::new(path));
+        assert_eq!(state.before(), Path::new(path).join("before.toml"));
+        assert_eq!(state.log(), Path::new(path).join("guard.log"));
     }
+}
+
+#[test]
+fn a_trial_is_pending_for_its_attach_once_it_has_a_guard() {
+    let top = tempfile::tempdir().unwrap();
+    let state = State { path: top.path().join("eth0") };
+    let pending = |attached_at| state.pending(AttachId { attached_at, pins: None }).unwrap();
+    assert_eq!((state.has_trial(), pending(1)), (false, None));
+    state.begin(&trial(Phase::Applying), "").unwrap();
+    assert_eq!((state.has_trial(), pending(1)), (true, None));
+    let guard = Some(Guard::Unit { name: "rewrite-trial-7".into() });
+    let guarded = Trial { guard, ..trial(Phase::Applying) };
+    state.record(&guarded).unwrap();
+    assert_eq!(pending(1), Some(guarded));
+    assert_eq!(pending(2), None, "another attach");
+}
+
+#[test]
+fn a_guard_takes_its_own_trial_into_memory_and_no_other() {
+    let top = tempfile::tempdir().unwrap();
+    let state = State { path: top.path().join("eth0") };
+    let trial = trial(Phase::Applying);
+    state.begin(&trial, "drain = \"1s\"\n").unwrap();
+    let before = "drain = \"1s\"\n".to_owned();
+    assert_eq!(state.held("7").unwrap(), GuardState { trial, before });
+    assert_eq!(state.held("8").unwrap_err().exit_code(), 4);
+    fs::remove_file(state.before()).unwrap();
+    assert_eq!(state.held("7").unwrap_err().exit_code(), 1, "nothing to go back to");
+}
+
+#[test]
+fn a_guard_is_told_why_its_trial_is_over() {
+    let top = tempfile::tempdir().unwrap();
+    let state = State { path: top.path().join("eth0") };
+    let (held, later) = (trial(Phase::Applying), Trial { id: "8".into(), ..trial(Phase::Applied) });
+    let standing = |held, attached_at| state.standing(held, AttachId { attached_at, pins: None });
+    state.begin(&later, "").unwrap();
+    assert_eq!(standing(&held, 1), Standing::Over(ANOTHER_BEGUN));
+    state.begin(&held, "").unwrap();
+    assert_eq!(standing(&held, 2), Standing::Over(ATTACHED_ANEW));
+    state.clear().unwrap();
+    assert_eq!(standing(&held, 1), Standing::Over(NOT_PENDING));
+    assert_eq!(standing(&later, 1), Standing::Lost, "the mark is for one trial");
+    assert!(!state.discard().unwrap(), "there was no trial");
+    assert!(!state.path.exists());
+}
+
+#[test]
+fn what_was_prepared_for_another_trial_is_not_taken() {
+    let top = tempfile::tempdir().unwrap();
+    let state = State { path: top.path().join("eth0") };
+    state.begin(&trial(Phase::Applying), "").unwrap();
+    state.prepare(&trial(Phase::Applying), &rolled_back("soon")).unwrap();
+    full(&state);
+    let other = Trial { id: "8".into(), ..trial(Phase::Applied) };
+    assert!(state.record(&other).is_err());
+    assert_eq!(state.read::<Trial>(TRIAL).unwrap(), Some(trial(Phase::Applying)));
+    let other = RolledBack { content: ContentHash::of(b"other"), ..rolled_back("soon") };
+    assert!(state.roll_back(&other, None).is_err());
+    assert_eq!(state.rolled_back().unwrap(), None);
+    assert!(state.has_trial(), "the trial goes on");
+}
+
+#[test]
+fn a_record_that_can_not_be_read_or_removed_is_told_with_the_remedy_for_it() {
+    let top = tempfile::tempdir().unwrap();
+    let state = State { path: top.path().join("eth0") };
+    fs::create_dir(&state.path).unwrap();
+    for (name, remedy) in [
+        (ROLLED_BACK, "the next attach removes it"),
+        (NEXT_ROLLED_BACK, "the next attach removes it"),
+        (TRIAL, "the guard has a copy"),
+    ] {
+        fs::write(state.path.join(name), "{").unwrap();
+        let refusal = state.read::<RolledBack>(name).unwrap_err();
+        assert!(
+            matches!(&refusal, Error::Refused { help, .. } if help.starts_with(remedy)),
+            "{refusal:?}"
+        );
+    }
+    fs::create_dir(state.path.join(ENDED)).unwrap();
+    assert_eq!(state.read::<Trial>(ENDED).unwrap_err().exit_code(), 1);
+    assert_eq!(state.has_seen_end().unwrap_err().exit_code(), 1);
 }
