@@ -85,7 +85,7 @@ fn an_address_of_its_own_has_an_entry_and_a_route_of_its_own() -> Result<()> {
     ensure!(listed.contains("within  10.2.0.7 at 192.0.2.7\n"), "{listed}");
     let route = host.run(&["ip", "route", "show", "10.2.0.7"])?;
     ensure!(route.contains("proto 114"), "{route}");
-    let status = scenario.rewrite.run(host, &["status"])?;
+    let status = scenario.rewrite.run(host, &["status", "--json"])?;
     ensure!(status.contains("10.2.0.0/25 is routed through eth0"), "{status}");
     Ok(())
 }

@@ -26,7 +26,7 @@ fn attached_by(more: &[&str], mode: &str) -> Result<()> {
     // Without --ingress, attach keeps XDP and replaces the program in place.
     scenario.attach(host, NOTHING_MORE)?;
     let said = scenario.rewrite.run(host, &["status"])?;
-    ensure!(said.contains(&format!("by tcx, ingress by {},", more[1])), "{said}");
+    ensure!(said.contains(&format!("by tcx, ingress by {}\n", more[1])), "{said}");
     scenario.require_healthy(host)?;
     scenario.require_traffic()
 }
