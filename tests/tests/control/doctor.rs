@@ -171,7 +171,7 @@ fn connections_from_other_addresses_than_the_private_one_are_found() -> Result<(
     let found = findings(&scenario)?;
     let [(id, false, what, remedy)] = &found[..] else { panic!("{found:?}") };
     assert_eq!(id, "public-connection");
-    ensure!(what.contains("from 198.51.100.2:") && what.contains("to 10.0.0.2:24007"), "{what}");
+    ensure!(what.contains("a connection goes from 198.51.100.2 to 10.0.0.2"), "{what}");
     ensure!(remedy.contains("ss -tnp src 198.51.100.2 dst 10.0.0.2"), "{remedy}");
     drop((from_public, listener));
     assert_eq!(findings(&scenario)?, []);
@@ -187,9 +187,9 @@ fn connections_from_other_addresses_than_the_private_one_are_found() -> Result<(
         Ok(socket)
     })??;
     let found = findings(&scenario)?;
-    let [(id, true, what, _)] = &found[..] else { panic!("{found:?}") };
+    let [(id, false, what, _)] = &found[..] else { panic!("{found:?}") };
     assert_eq!(id, "foreign-connection");
-    ensure!(what.contains("from 198.51.100.77:"), "{what}");
+    ensure!(what.contains("from 198.51.100.77 to 10.0.0.2"), "{what}");
     drop(foreign);
     Ok(())
 }

@@ -8,12 +8,14 @@ use super::{ping, status};
 use crate::error::Error;
 use crate::host::firewall_rules;
 use crate::host::netlink::Netlink;
-use crate::host::snapshot::{LOOPBACK, Snapshot};
+use crate::host::snapshot::Snapshot;
 use crate::host::tcp_connections;
 use crate::ops::attached::{self, Running};
 use crate::ops::reverse_path;
+use crate::plan::connections_astray::{Astray, KnownAddresses};
 use crate::plan::fault::Fault;
 use crate::plan::firewall::{self, MemberAddresses};
+use crate::plan::local_tables;
 use crate::plan::membership::Membership;
 
 /// The number of packets to each peer.
@@ -58,7 +60,7 @@ impl Finding {
         Self { interface: Some(interface.to_owned()), ..self }
     }
 
-    fn mended_by(self, remedy: impl Into<String>) -> Self {
+    fn with_remedy(self, remedy: impl Into<String>) -> Self {
         Self { remedy: Some(remedy.into()), ..self }
     }
 }
@@ -79,19 +81,26 @@ pub async fn run() -> Result<Report, Error> {
     let request = status::Request { require: true, ..status::Request::default() };
     let status = status::run(&request).await?;
     let mut findings = Vec::new();
+    let is_gateway = status.interfaces.iter().all(|interface| interface.gateway);
+    let pinged = if is_gateway { None } else { Some(ping::run(&[], PINGS).await?) };
+    let peers = || pinged.iter().flat_map(|pinged| &pinged.peers);
     for interface in &status.interfaces {
-        // The pings below show more than silence.
-        let shown = |fault| matches!(fault, Fault::Silent) && !interface.gateway;
-        let faults = interface.health.iter().filter(|found| !found.ok && !shown(found.fault));
-        findings
-            .extend(faults.map(|found| {
-                Finding::new(found.fault, true, &found.what).on(&interface.interface)
-            }));
+        for found in &interface.health {
+            // A network manager is no fault yet, and its consequence is.
+            let certain = !found.ok;
+            // A ping shows more than silence.
+            let is_pinged = |name: &String| peers().any(|peer| peer.name == *name);
+            let is_shown = found.peer.as_ref().is_some_and(is_pinged);
+            if (certain && !is_shown) || found.fault == Fault::NetworkManager {
+                let finding = Finding::new(found.fault, certain, &found.what);
+                findings.push(finding.on(&interface.interface));
+            }
+        }
     }
     let leftovers = status.left_behind.iter().filter(|left| left.harms);
     findings.extend(
         leftovers
-            .map(|left| Finding::new(Fault::Leftover, true, &left.what).mended_by(&left.remedy)),
+            .map(|left| Finding::new(Fault::Leftover, true, &left.what).with_remedy(&left.remedy)),
     );
     let running = attached::all()?;
     let memberships: Vec<Membership> =
@@ -101,18 +110,15 @@ pub async fn run() -> Result<Report, Error> {
         reverse_paths(running, membership, &snapshot, &mut findings);
     }
     firewalls(&running, &memberships, &mut findings);
-    connections(&memberships, &mut findings);
+    connections(&running, &memberships, &mut findings)?;
     findings.extend(full_connection_table());
-    let is_gateway = status.interfaces.iter().all(|interface| interface.gateway);
-    let pinged = if is_gateway { None } else { Some(ping::run(&[], PINGS).await?) };
-    let peers = || pinged.iter().flat_map(|pinged| &pinged.peers);
     for peer in peers().filter(|peer| !peer.is_ok) {
         let ping::Peer { name, private, state, what, remedy, .. } = peer;
         let finding =
             Finding::new(Fault::Path, true, format!("{name} at {private}: {state}: {what}"));
         let finding = finding.on(&peer.interface);
         findings.push(match remedy {
-            Some(remedy) => finding.mended_by(remedy),
+            Some(remedy) => finding.with_remedy(remedy),
             None => finding,
         });
     }
@@ -133,9 +139,7 @@ fn reverse_paths(
     let name = running.folder.interface();
     let Some(link) = snapshot.find(name) else { return };
     let has_networks = running.network().is_some();
-    let mut drops = reverse_path::drops(&membership.identity, link, has_networks, snapshot);
-    // Packets on the loopback interface stay on this host.
-    drops.retain(|what| !what.starts_with(&format!("{LOOPBACK} ")));
+    let drops = reverse_path::drops(&membership.identity, link, has_networks, snapshot);
     let finding = |what: String| Finding::new(Fault::ReversePath, false, what).on(name);
     findings.extend(drops.into_iter().map(finding));
 }
@@ -168,7 +172,7 @@ fn firewalls(running: &[Running], memberships: &[Membership], findings: &mut Vec
         let interface = running.folder.interface();
         for problem in firewall::problems(&chains, interface, &own, &peers) {
             let finding = Finding::new(problem.fault, false, problem.what).on(interface);
-            findings.push(finding.mended_by(problem.remedy));
+            findings.push(finding.with_remedy(problem.remedy));
         }
     }
     for what in unreadable {
@@ -177,39 +181,45 @@ fn firewalls(running: &[Running], memberships: &[Membership], findings: &mut Vec
     }
 }
 
-/// Connections to a peer's private address from another address of this host than its private one.
-fn connections(memberships: &[Membership], findings: &mut Vec<Finding>) {
+/// Connections to a peer's private address from another address of this host than its private one. A list that the
+/// kernel does not give may hold some.
+fn connections(
+    running: &[Running],
+    memberships: &[Membership],
+    findings: &mut Vec<Finding>,
+) -> Result<(), Error> {
     let open = match tcp_connections::open() {
         Ok(open) => open,
         Err(error) => {
-            tracing::warn!("the kernel does not list its TCP connections: {error}");
-            return;
+            let what = format!("the kernel does not list its TCP connections: {error}");
+            let remedy = "modprobe -a inet_diag tcp_diag";
+            findings.push(Finding::new(Fault::ForeignConnection, false, what).with_remedy(remedy));
+            return Ok(());
         }
     };
-    let mappings = || memberships.iter().flat_map(|membership| membership.identity.mappings());
-    let peers = || memberships.iter().flat_map(|membership| &membership.peers);
-    for connection in &open {
-        let (local, remote) = (connection.local.ip(), connection.remote.ip());
-        let mut addresses = peers().flat_map(|peer| &peer.addresses);
-        let is_to_peer = addresses.any(|addresses| addresses.private.0.contains(remote));
-        let is_underlay = mappings().any(|mapping| mapping.underlay().0.contains(local));
-        let is_private = mappings().any(|mapping| mapping.private().0.contains(local));
-        if is_to_peer && !is_private {
-            let (fault, certain) = match is_underlay {
-                true => (Fault::PublicConnection, false),
-                false => (Fault::ForeignConnection, true),
-            };
-            let (local, remote) = (connection.local, connection.remote);
-            let what = format!("a connection goes from {local} to {remote}");
-            let remedy = format!(
-                "restart the software that has it (ss -tnp src {} dst {} names it): it then uses \
-                     the private address",
-                local.ip(),
-                remote.ip()
-            );
-            findings.push(Finding::new(fault, certain, what).mended_by(remedy));
-        }
+    let mut known = KnownAddresses::default();
+    for (running, membership) in running.iter().zip(memberships) {
+        let mappings = || membership.identity.mappings();
+        known.private.extend(mappings().map(|mapping| mapping.private().0));
+        known.underlay.extend(mappings().map(|mapping| mapping.underlay().0));
+        // Packets at an address from before a move are rewritten as well.
+        let former = local_tables::previous_underlays(&running.maps.local_tables()?);
+        known.underlay.extend(former.values().flatten().map(|underlay| underlay.0));
+        let addresses = membership.peers.iter().flat_map(|peer| &peer.addresses);
+        known.peers.extend(addresses.map(|addresses| addresses.private.0));
     }
+    for Astray { fault, local, remote, count } in known.astray(&open) {
+        let what = match count {
+            1 => format!("a connection goes from {local} to {remote}"),
+            count => format!("{count} connections go from {local} to {remote}"),
+        };
+        let remedy = format!(
+            "restart the software that has it (ss -tnp src {local} dst {remote} names it): it then \
+             uses the private address"
+        );
+        findings.push(Finding::new(fault, false, what).with_remedy(remedy));
+    }
+    Ok(())
 }
 
 /// The finding that the kernel's table of connections is nearly full.
@@ -222,5 +232,5 @@ fn full_connection_table() -> Option<Finding> {
     let what = format!("the kernel tracks {count} connections, and its table has room for {max}");
     let remedy = format!("sysctl -w net.netfilter.nf_conntrack_max={}", max.saturating_mul(2));
     (count.saturating_mul(10) >= max.saturating_mul(9))
-        .then(|| Finding::new(Fault::Conntrack, false, what).mended_by(remedy))
+        .then(|| Finding::new(Fault::Conntrack, false, what).with_remedy(remedy))
 }

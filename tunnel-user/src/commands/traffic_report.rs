@@ -40,6 +40,9 @@ pub struct Traffic {
     pub last_heard: Option<LastPacket>,
     /// The number of ICMP errors of routers about packets to the peer.
     pub router_errors: u64,
+    /// True if packets of the peer have arrived at an unknown time.
+    #[serde(skip)]
+    pub is_time_unknown: bool,
 }
 
 impl Traffic {
@@ -54,6 +57,8 @@ impl Traffic {
             last_sent: at(counters.last_sent),
             last_heard: at(counters.last_heard),
             router_errors: counters.router_errors,
+            is_time_unknown: now.clock.is_none()
+                || (counters.last_heard == 0 && counters.ingress.packets > 0),
         }
     }
 }

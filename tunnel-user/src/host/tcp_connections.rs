@@ -64,6 +64,10 @@ fn dump(family: u8, socket_id: SocketId, connections: &mut Vec<Connection>) -> i
                         remote: end(id.destination_address, id.destination_port),
                     });
                 }
+                // Without the module for TCP, the kernel ends the list with an error.
+                NetlinkPayload::Done(done) if done.code != 0 => {
+                    return Err(io::Error::from_raw_os_error(-done.code));
+                }
                 NetlinkPayload::Done(_) => return Ok(()),
                 NetlinkPayload::Error(error) => return Err(error.to_io()),
                 _ => {}

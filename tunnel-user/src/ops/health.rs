@@ -33,6 +33,9 @@ pub struct Finding {
     /// The fault that the check looks for.
     #[serde(rename = "id")]
     pub fault: Fault,
+    /// The peer that the check is about alone; `None` for a check of the host, or of the routes to all peers.
+    #[serde(skip)]
+    pub peer: Option<String>,
     /// True if the check found no fault.
     pub ok: bool,
     /// The description of the good state or of the fault.
@@ -45,11 +48,11 @@ struct Findings(Vec<Finding>);
 
 impl Findings {
     fn look(&mut self, fault: Fault, ok: bool, right: String, wrong: String) {
-        self.0.push(Finding { fault, ok, what: if ok { right } else { wrong } });
+        self.0.push(Finding { fault, peer: None, ok, what: if ok { right } else { wrong } });
     }
 
     fn wrong(&mut self, fault: Fault, what: String) {
-        self.0.push(Finding { fault, ok: false, what });
+        self.0.push(Finding { fault, peer: None, ok: false, what });
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use crate::host::forwarding;
 use crate::host::link::Link;
-use crate::host::snapshot::Snapshot;
+use crate::host::snapshot::{LOOPBACK, Snapshot};
 use crate::model::text::interface_sysctl;
 use crate::plan::identity::Identity;
 
@@ -24,7 +24,8 @@ pub fn drops(
     let private: Vec<IpAddr> = identity.on_loopback().map(|own| own.0.address()).collect();
     let v4 = |address: &IpAddr| address.is_ipv4() && private.contains(address);
     let mut drops = Vec::new();
-    for other in snapshot.links() {
+    // Packets on the loopback interface stay on this host.
+    for other in snapshot.links().iter().filter(|other| other.name != LOOPBACK) {
         let has_private = snapshot.addresses_of(other.index).iter().any(v4);
         let other_name = &other.name;
         if has_private && other.index != link.index && forwarding::strict_reverse_path(other_name) {

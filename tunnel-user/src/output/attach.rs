@@ -60,7 +60,7 @@ pub fn text(report: &Report) -> String {
     }
     routes(&mut text, &report.routes);
     if let Some(unit) = &report.unit_to_enable {
-        let _ = writeln!(text, "  not attached again at boot: systemctl enable '{unit}'");
+        let _ = writeln!(text, "  at boot: {unit} is not enabled: systemctl enable '{unit}'");
     }
     let _ = match report.was_attached {
         true => writeln!(

@@ -50,6 +50,7 @@ fn peers(text: &mut String, interface: &Interface) {
     for peer in &interface.peers {
         let heard = match &peer.traffic.last_heard {
             Some(last) => format!("{} ago", ago(last.seconds_ago)),
+            None if peer.traffic.is_time_unknown => "unknown".into(),
             None => "never".into(),
         };
         let _ = writeln!(

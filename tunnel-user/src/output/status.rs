@@ -112,7 +112,7 @@ fn facts(text: &mut String, interface: &Interface) {
             let _ = writeln!(text, "  at boot   {name} starts");
         }
         Some(Unit { name, enabled: false }) => {
-            let _ = writeln!(text, "  at boot   not attached again: systemctl enable '{name}'");
+            let _ = writeln!(text, "  at boot   {name} is not enabled: systemctl enable '{name}'");
         }
         None => {}
     }
@@ -150,6 +150,7 @@ fn peers(text: &mut String, interface: &Interface) {
             ("silent", Some(last)) => format!("silent, heard {} ago", ago(last.seconds_ago)),
             ("silent", None) => "silent, never heard".into(),
             (_, Some(last)) => format!("heard {} ago", ago(last.seconds_ago)),
+            (_, None) if packets.is_time_unknown => "heard at an unknown time".into(),
             (_, None) => "not heard yet".into(),
         };
         let _ = write!(

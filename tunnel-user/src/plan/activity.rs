@@ -70,22 +70,21 @@ impl Traffic {
 }
 
 impl Activity {
-    /// The activity that `counters` show at the time of `clock`. `latest` is the time of the last packet from the peer
-    /// on any interface, in ticks: with two networks, a peer may answer on another one.
+    /// The activity that `counters` show at the time of `clock`.
     #[must_use]
-    pub fn of(counters: &PeerCounters, latest: u64, clock: &Clock) -> Self {
+    pub fn of(counters: &PeerCounters, clock: &Clock) -> Self {
         Self {
             sent: clock.since(counters.last_sent),
-            heard: clock.since(latest.max(counters.last_heard)),
+            heard: clock.since(counters.last_heard),
             packets_sent: counters.egress.packets,
-            is_never_heard: latest == 0 && counters.ingress.packets == 0,
+            is_never_heard: counters.last_heard == 0 && counters.ingress.packets == 0,
         }
     }
 
-    /// The state of the traffic; `None` if an answer to the last packet may still be on its way. On a later look
-    /// (`is_later`), the answer would have come.
+    /// The state of the traffic; `None` if an answer to the last packet may still be on its way. If the answer is late
+    /// (`is_late`), nobody waits for it any longer.
     #[must_use]
-    pub fn traffic(&self, is_direct: bool, is_later: bool) -> Option<Traffic> {
+    pub fn traffic(&self, is_direct: bool, is_late: bool) -> Option<Traffic> {
         let is_recent = self.sent.is_some_and(|sent| sent < RECENT);
         let in_vain = match (self.sent, self.heard) {
             (Some(sent), Some(heard)) => heard >= sent + SILENT_AFTER,
@@ -95,7 +94,7 @@ impl Activity {
         Some(match self.heard {
             _ if in_vain && is_recent && is_direct => Traffic::Unknown,
             _ if in_vain && is_recent => {
-                let may_come = self.sent.is_some_and(|sent| sent < ANSWER_TIME) && !is_later;
+                let may_come = self.sent.is_some_and(|sent| sent < ANSWER_TIME) && !is_late;
                 return (!may_come).then_some(Traffic::Silent);
             }
             Some(_) => Traffic::Heard,
@@ -115,7 +114,7 @@ mod tests {
     fn traffic(last_sent: u64, last_heard: u64, packets: u64) -> Option<Traffic> {
         let egress = Count { packets, bytes: 64 * packets };
         let counters = PeerCounters { egress, last_sent, last_heard, ..PeerCounters::default() };
-        Activity::of(&counters, 0, &CLOCK).traffic(false, false)
+        Activity::of(&counters, &CLOCK).traffic(false, false)
     }
 
     /// A second and ten seconds, in ticks.
@@ -138,7 +137,7 @@ mod tests {
             last_heard: sent - TEN_SECONDS,
             ..PeerCounters::default()
         };
-        let later = Activity::of(&counters, 0, &CLOCK).traffic(false, true);
+        let later = Activity::of(&counters, &CLOCK).traffic(false, true);
         assert_eq!(later, Some(Traffic::Silent));
     }
 
@@ -160,21 +159,12 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_answers_on_another_network_is_heard() {
-        let egress = Count { packets: 9, bytes: 576 };
-        let last_sent = CLOCK.now - SECOND;
-        let counters = PeerCounters { egress, last_sent, ..PeerCounters::default() };
-        let activity = Activity::of(&counters, CLOCK.now - SECOND, &CLOCK);
-        assert_eq!(activity.traffic(false, false), Some(Traffic::Heard));
-    }
-
-    #[test]
     fn counts_without_times_of_the_previous_abi_say_nothing() {
         let count = Count { packets: 9, bytes: 576 };
         let last_sent = CLOCK.now - SECOND;
         let counters =
             PeerCounters { egress: count, ingress: count, last_sent, ..PeerCounters::default() };
-        let activity = Activity::of(&counters, 0, &CLOCK);
+        let activity = Activity::of(&counters, &CLOCK);
         assert_eq!(activity.traffic(false, false), Some(Traffic::Unknown));
     }
 

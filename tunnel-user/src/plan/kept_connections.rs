@@ -42,16 +42,20 @@ impl KeptFlows {
     }
 }
 
-/// True if `next` has a range that `current` lacks.
+/// True if `next` has an entry that is new.
 #[must_use]
 pub fn has_new(current: &PeerTables, next: &PeerTables) -> bool {
-    let is_new_v4 = |range| !current.v4.contains_key(range);
-    let is_new_v6 = |range| !current.v6.contains_key(range);
-    next.v4.keys().any(is_new_v4) || next.v6.keys().any(is_new_v6)
+    next.v4.iter().any(|(range, entry)| is_new(&current.v4, range, entry))
+        || next.v6.iter().any(|(range, entry)| is_new(&current.v6, range, entry))
 }
 
-/// The flows of the `connections` between this host's underlay address and a public address that `next` has and
-/// `current` lacks. Notes in the entries of `next` that the programs have to look for the flows.
+/// True if the programs have not seen packets between the entry's address and this host's underlay address: the peer
+/// is new there, or this host is.
+fn is_new<A: Address>(current: &PeerTable<A>, range: &Range<A>, entry: &Peer<A>) -> bool {
+    current.get(range).is_none_or(|old| old.local_underlay != entry.local_underlay)
+}
+
+/// The flows of the `connections` between this host's underlay address and a public address of a new entry. Notes in the entries of `next` that the programs have to look for the flows.
 #[must_use]
 pub fn keep(connections: &[Connection], current: &PeerTables, next: &mut PeerTables) -> KeptFlows {
     KeptFlows {
@@ -74,9 +78,19 @@ fn of_family<A: Address>(
         let mut ranges =
             ranges.map(|length| Range { address: remote.masked(*length), length: *length });
         let Some(range) = ranges.find(|range| next.contains_key(range)) else { continue };
-        let is_new = !current.contains_key(&range);
         let Some(entry) = next.get_mut(&range) else { continue };
-        if !is_new || entry.role == ROLE_PRIVATE || entry.local_underlay != local {
+        if !is_new(current, &range, entry)
+            || entry.role == ROLE_PRIVATE
+            || entry.local_underlay != local
+        {
+            continue;
+        }
+        // Replies to the same ports of a private connection belong to it: the programs refuse such a public flow too.
+        let twin = Connection {
+            local: SocketAddr::new(entry.local_private.ip(), connection.local.port()),
+            remote: SocketAddr::new(entry.private.ip(), connection.remote.port()),
+        };
+        if range.is_single() && connections.contains(&twin) {
             continue;
         }
         entry.public_flows = 1;
@@ -163,6 +177,28 @@ mod tests {
         let mut tables = next();
         assert_eq!(keep(&open, &PeerTables::default(), &mut tables), KeptFlows::default());
         assert_eq!(tables, next());
+    }
+
+    #[test]
+    fn a_connection_at_this_hosts_new_address_is_kept() {
+        let before = next();
+        let moved = CLUSTER.replace("198.51.100.2", "198.51.100.7");
+        let membership = Membership::of_text(&moved, &["a"]);
+        let slots =
+            slots::assign(&Default::default(), membership.peers.iter().map(|peer| &peer.name));
+        let mut after = tables(&membership, &slots.by_name, 0);
+        assert!(has_new(&before, &after));
+        let open = [connection("198.51.100.7:22", "203.0.113.2:40000")];
+        assert_eq!(keep(&open, &before, &mut after).count(), 1);
+    }
+
+    #[test]
+    fn a_connection_with_the_ports_of_a_private_one_is_not_kept() {
+        let open = [
+            connection("198.51.100.2:22", "203.0.113.2:40000"),
+            connection("10.0.0.1:22", "10.0.0.2:40000"),
+        ];
+        assert_eq!(keep(&open, &PeerTables::default(), &mut next()).count(), 0);
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod bypass;
 pub mod capacity;
 pub mod change;
 pub mod cluster_file;
+pub mod connections_astray;
 pub mod digest;
 pub mod direct_notices;
 pub mod echo;

@@ -2,7 +2,7 @@
 
 mod report;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -29,6 +29,7 @@ use crate::ops::health::{self, Finding};
 use crate::ops::{gone_namespaces, lost_pins};
 use crate::plan::activity::{ANSWER_TIME, Activity, Traffic};
 use crate::plan::attach_point::{Hook, Ingress};
+use crate::plan::bypass::BypassTable;
 use crate::plan::fault::Fault;
 use crate::plan::local_tables;
 use crate::plan::running_peers::RunningPeer;
@@ -60,12 +61,12 @@ pub async fn run(request: &Request) -> Result<Status, Error> {
         true => Some(ping::run(&request.peers, PINGS).await?),
         false => None,
     };
-    let mut status = read(&request.peers, false).await?;
-    if status.is_undecided {
+    let mut report = read(&request.peers, &BTreeSet::new()).await?;
+    if !report.undecided.is_empty() {
         tokio::time::sleep(ANSWER_TIME).await;
-        status = read(&request.peers, true).await?;
+        report = read(&request.peers, &report.undecided).await?;
     }
-    let mut status = status.status;
+    let mut status = report.status;
     require_found(&status, &request.peers)?;
     if let Some(pinged) = pinged {
         add_pings(&mut status, &pinged);
@@ -73,11 +74,11 @@ pub async fn run(request: &Request) -> Result<Status, Error> {
     Ok(status)
 }
 
-/// The state of all interfaces, as one look shows it.
-struct Look {
+/// The state of all interfaces at one moment.
+struct Reading {
     status: Status,
-    /// True if an answer of a peer may still be on its way.
-    is_undecided: bool,
+    /// The peers whose answer may still be on its way.
+    undecided: BTreeSet<MemberName>,
 }
 
 /// The number of packets to each peer with `probe`.
@@ -93,7 +94,12 @@ fn add_pings(status: &mut Status, pinged: &ping::Report) {
             let (name, private, state) = (&result.name, &result.private, result.state);
             let remedy = remedy.unwrap_or_default();
             let what = format!("{name} at {private}: {state}: {}{remedy}", result.what);
-            interface.health.push(Finding { fault: Fault::Path, ok: false, what });
+            interface.health.push(Finding {
+                fault: Fault::Path,
+                peer: Some(name.clone()),
+                ok: false,
+                what,
+            });
             interface.healthy = false;
         }
         let of_peer = |peer: &&mut Peer| peer.peer.name == result.name;
@@ -129,35 +135,24 @@ fn require_found(status: &Status, wanted: &[String]) -> Result<(), Error> {
     }
 }
 
-/// The counters of all peers of an interface.
-type Counters = BTreeMap<MemberName, PeerCounters>;
-
-/// Reads the state. Reports the peers with the `wanted` names or private addresses. On a later look (`is_later`), an
-/// answer that was on its way has come.
-async fn read(wanted: &[String], is_later: bool) -> Result<Look, Error> {
+/// Reads the state. Reports the peers with the `wanted` names or private addresses. The answers of the peers in `late`
+/// would have come by now.
+async fn read(wanted: &[String], late: &BTreeSet<MemberName>) -> Result<Reading, Error> {
     let netlink = Netlink::connect()?;
-    let (interfaces, is_undecided, mut left_behind) = attached::undisturbed(async |folders| {
+    let (interfaces, undecided, mut left_behind) = attached::undisturbed(async |folders| {
         let snapshot = Snapshot::take(&netlink).await?;
-        let all: Vec<_> = folders.into_iter().map(opened).collect::<Result<_, _>>()?;
-        // A peer may answer on another network than the one by which this host sends.
-        let mut latest: BTreeMap<&MemberName, u64> = BTreeMap::new();
-        for (name, counters) in all.iter().flat_map(|(_, counters)| counters) {
-            let last = latest.entry(name).or_default();
-            *last = counters.last_heard.max(*last);
-        }
-        let (mut interfaces, mut is_undecided) = (Vec::new(), false);
-        for (running, counters) in &all {
-            let traffic = |peer: &RunningPeer, counters: &PeerCounters, now: &Now| {
-                let latest = latest.get(&peer.peer.name).copied().unwrap_or(0);
-                let Some(clock) = &now.clock else { return Some(Traffic::Unknown) };
-                Activity::of(counters, latest, clock).traffic(peer.peer.direct, is_later)
-            };
-            let (report, undecided) =
-                interface(running, counters, traffic, wanted, &netlink, &snapshot).await?;
+        // Read the clock before the counters: a packet between the two counts as sent and heard now.
+        let now = Now::read();
+        let mut all: Vec<_> = folders.into_iter().map(opened).collect::<Result<_, _>>()?;
+        heard_on_any(&mut all);
+        let (mut interfaces, mut undecided) = (Vec::new(), BTreeSet::new());
+        for opened in &all {
+            let report = interface(opened, &now, wanted, late, &netlink, &snapshot);
+            let (report, of_interface) = report.await?;
             interfaces.push(report);
-            is_undecided |= undecided;
+            undecided.extend(of_interface);
         }
-        Ok((interfaces, is_undecided, left_behind(&netlink, &snapshot).await?))
+        Ok((interfaces, undecided, left_behind(&netlink, &snapshot).await?))
     })
     .await?;
     if NetworkNamespace::current()? == NetworkNamespace::Host {
@@ -169,17 +164,38 @@ async fn read(wanted: &[String], is_later: bool) -> Result<Look, Error> {
     }
     let version = env!("CARGO_PKG_VERSION");
     let status = Status { version, abi_version: ABI_VERSION, interfaces, left_behind };
-    Ok(Look { status, is_undecided })
+    Ok(Reading { status, undecided })
 }
 
-/// Opens an attached interface, and reads its peers' counters.
-fn opened(folder: Folder) -> Result<(Running, Counters), Error> {
+/// An attached interface, with its peers and their counters.
+struct Opened {
+    running: Running,
+    peers: Vec<(RunningPeer, PeerCounters)>,
+    bypass: BypassTable,
+}
+
+fn opened(folder: Folder) -> Result<Opened, Error> {
     let running = Running::open(folder)?;
-    let mut counters = Counters::new();
-    for peer in running.peers()?.0 {
-        counters.insert(peer.peer.name, running.maps.peer_counters(peer.slot)?);
+    let (peers, bypass) = running.peers()?;
+    let with_counters = |peer: RunningPeer| {
+        let counters = running.maps.peer_counters(peer.slot)?;
+        Ok((peer, counters))
+    };
+    let peers = peers.into_iter().map(with_counters).collect::<Result<_, Error>>()?;
+    Ok(Opened { running, peers, bypass })
+}
+
+/// Gives each peer the time of its last packet on any interface: with two networks, a peer may answer on another one
+/// than this host sends by.
+fn heard_on_any(all: &mut [Opened]) {
+    let mut latest: BTreeMap<MemberName, u64> = BTreeMap::new();
+    for (peer, counters) in all.iter().flat_map(|opened| &opened.peers) {
+        let last = latest.entry(peer.peer.name.clone()).or_default();
+        *last = counters.last_heard.max(*last);
     }
-    Ok((running, counters))
+    for (peer, counters) in all.iter_mut().flat_map(|opened| &mut opened.peers) {
+        counters.last_heard = latest.get(&peer.peer.name).copied().unwrap_or(0);
+    }
 }
 
 /// The remains of attaches in this network namespace whose pins somebody has removed.
@@ -206,31 +222,42 @@ async fn left_behind(netlink: &Netlink, snapshot: &Snapshot) -> Result<Vec<LeftB
     Ok(left)
 }
 
-/// The report of an interface, and true if an answer of a peer may still be on its way.
+/// The report of an interface, and the peers whose answer may still be on its way.
 async fn interface(
-    running: &Running,
-    counters: &Counters,
-    traffic: impl Fn(&RunningPeer, &PeerCounters, &Now) -> Option<Traffic>,
+    opened: &Opened,
+    now: &Now,
     wanted: &[String],
+    late: &BTreeSet<MemberName>,
     netlink: &Netlink,
     snapshot: &Snapshot,
-) -> Result<(Interface, bool), Error> {
+) -> Result<(Interface, Vec<MemberName>), Error> {
+    let Opened { running, peers: with_counters, bypass } = opened;
     let Running { folder, attachment, local: recorded, .. } = running;
-    let (peers, bypass) = running.peers()?;
-    let (monotonic, now) = (clock::monotonic()?, Now::read());
-    let (mut reports, mut is_undecided) = (Vec::new(), false);
-    for running in &peers {
+    let monotonic = clock::monotonic()?;
+    let (mut reports, mut undecided) = (Vec::new(), Vec::new());
+    for (running, counters) in with_counters {
         let peer = peer_report::Peer::of(running, monotonic);
         if !is_wanted(&peer, wanted) {
             continue;
         }
-        let counters = counters.get(&running.peer.name).copied().unwrap_or_default();
-        let packets = traffic_report::Traffic::of(&counters, &now);
-        let state = traffic(running, &counters, &now);
-        is_undecided |= state.is_none();
-        let traffic = state.unwrap_or(Traffic::Unknown).name();
-        reports.push(Peer { peer, packets, traffic, pings: Vec::new() });
+        let name = &running.peer.name;
+        let activity = now.clock.map(|clock| Activity::of(counters, &clock));
+        let traffic = match activity {
+            None => Traffic::Unknown,
+            Some(activity) => {
+                let decided = activity.traffic(running.peer.direct, late.contains(name));
+                if decided.is_none() {
+                    undecided.push(name.clone());
+                }
+                let so_far =
+                    if activity.heard.is_some() { Traffic::Heard } else { Traffic::Unknown };
+                decided.unwrap_or(so_far)
+            }
+        };
+        let packets = traffic_report::Traffic::of(counters, now);
+        reports.push(Peer { peer, packets, traffic: traffic.name(), pings: Vec::new() });
     }
+    let peers: Vec<_> = with_counters.iter().map(|(peer, _)| peer.clone()).collect();
     let previous_underlays = local_tables::previous_underlays(&running.maps.local_tables()?);
     let mut health = health::look(running, &peers, netlink, snapshot).await?;
     health.extend(reports.iter().filter_map(silence));
@@ -238,7 +265,7 @@ async fn interface(
     // A damaged file in /run becomes a finding, and the rest of the status stays readable.
     let mut unreadable = |failure: Error| {
         let what = failure.to_string().replace("\n  help:", ";");
-        health.push(Finding { fault: Fault::Unreadable, ok: false, what });
+        health.push(Finding { fault: Fault::Unreadable, peer: None, ok: false, what });
     };
     let rolled_back = state.rolled_back().unwrap_or_else(|failure| {
         unreadable(failure);
@@ -275,7 +302,7 @@ async fn interface(
         healthy: health.iter().all(|finding| finding.ok),
         health,
     };
-    Ok((report, is_undecided))
+    Ok((report, undecided))
 }
 
 /// The finding that this host sends packets to the peer in vain.
@@ -287,7 +314,8 @@ fn silence(peer: &Peer) -> Option<Finding> {
     };
     let what = format!("{since}, although packets go to it: rewrite ping {name}");
     let is_silent = peer.traffic == Traffic::Silent.name();
-    is_silent.then_some(Finding { fault: Fault::Silent, ok: false, what })
+    let peer = Some(name.clone());
+    is_silent.then_some(Finding { fault: Fault::Silent, peer, ok: false, what })
 }
 
 /// Formats seconds since the Unix epoch as RFC 3339, UTC.

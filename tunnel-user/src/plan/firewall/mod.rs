@@ -6,9 +6,11 @@
 pub mod iptables;
 pub mod nft;
 
-use std::collections::BTreeSet;
+mod reach;
+
 use std::net::IpAddr;
 
+use self::reach::{End, Reached, reachable};
 use super::fault::Fault;
 use crate::model::Prefix;
 use crate::model::text::list;
@@ -234,46 +236,14 @@ pub fn problems(
     for chain in chains {
         let Some(hook) = chain.hook.filter(|hook| *hook != Hook::Forward) else { continue };
         let (own, peers) = (&chain.seen(own)[..], &chain.seen(peers)[..]);
-        let rules = reachable(chain, chains, interface);
+        let Reached { rules, end } = reachable(chain, chains, interface);
         problems.extend(rules.iter().filter_map(|rule| of_rule(chain, hook, rule, own, peers)));
-        let drops_the_rest = |rule: &&&Rule| rule.action == Action::Drop;
-        let last = rules.iter().rfind(|rule| rule.matches_all_on(interface));
-        let drops = match last {
-            Some(rule) => drops_the_rest(&rule),
-            None => chain.drops,
-        };
-        if drops {
+        if end.unwrap_or(if chain.drops { End::Drops } else { End::Accepts }) == End::Drops {
             problems.extend(of_policy(chain, hook, &rules, peers));
         }
     }
     problems.dedup();
     problems
-}
-
-/// The rules of `chain`, and of the chains of its table that it jumps to, that packets on `interface` can reach.
-fn reachable<'a>(chain: &'a Chain, chains: &'a [Chain], interface: &str) -> Vec<&'a Rule> {
-    let (mut rules, mut seen, mut open) = (Vec::new(), BTreeSet::new(), vec![chain]);
-    while let Some(next) = open.pop() {
-        if !seen.insert(&next.name) {
-            continue;
-        }
-        for rule in next.rules.iter().filter(|rule| rule.applies_on(interface)) {
-            rules.push(rule);
-            match &rule.action {
-                Action::Jump(target) => {
-                    let is_target = |other: &&Chain| {
-                        (other.tool, &other.table, &other.name)
-                            == (chain.tool, &chain.table, target)
-                    };
-                    open.extend(chains.iter().find(is_target));
-                }
-                // No packet on the interface gets past this rule.
-                Action::Accept | Action::Drop if rule.matches_all_on(interface) => break,
-                _ => {}
-            }
-        }
-    }
-    rules
 }
 
 /// The problem of a rule that drops packets with a member's address, or translates addresses of the cluster.
@@ -296,10 +266,11 @@ fn of_rule(
             (Fault::FirewallRule, format!("{place} drops packets of {private} ({name})"))
         }
         Action::Translate(targets) => {
-            let named = |member: &&&MemberAddresses| {
-                has(&rule.addresses, &member.private) || has(&rule.addresses, &member.public)
-            };
-            let member = members().find(named)?;
+            // Rewritten packets have no public address here. A rule for a peer's is a rule of the iptables trick; one for
+            // this host's own may be another service's.
+            let is_named = |member: &&&MemberAddresses| has(&rule.addresses, &member.private);
+            let is_peer = |peer: &&&MemberAddresses| has(&rule.addresses, &peer.public);
+            let member = members().find(is_named).or_else(|| peers.iter().find(is_peer))?;
             // A container's packets take this host's private address: docs/firewalls.md.
             let is_right = own.iter().any(|own| has(targets, &own.private));
             if hook == Hook::Postrouting && is_right {

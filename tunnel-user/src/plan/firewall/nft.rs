@@ -67,7 +67,10 @@ fn parts(rule: &Value, table: &str, sets: &Sets<'_>) -> Vec<Rule> {
     for expression in expressions() {
         match expression.get("match") {
             Some(matching) => condition(matching, table, sets, &mut own),
-            None => own.action = verdict(expression, table, sets).unwrap_or(own.action),
+            None => {
+                own.is_narrow |= is_condition(expression);
+                own.action = verdict(expression, table, sets).unwrap_or(own.action);
+            }
         }
     }
     let maps = expressions().filter_map(|expression| expression["vmap"]["data"]["set"].as_array());
@@ -79,6 +82,14 @@ fn parts(rule: &Value, table: &str, sets: &Sets<'_>) -> Vec<Rule> {
     });
     let mapped: Vec<_> = mapped.collect();
     std::iter::once(own).chain(mapped).collect()
+}
+
+/// True for a statement that not every packet passes: a limit, and a match of iptables-nft.
+fn is_condition(statement: &Value) -> bool {
+    let kinds = ["limit", "quota", "ct count", "meter", "set", "vmap"];
+    let xt = &statement["xt"];
+    let is_match = xt["type"] == "match" && xt["name"] != "comment";
+    is_match || kinds.iter().any(|kind| statement.get(kind).is_some())
 }
 
 /// Adds a comparison to the conditions of `rule`.
@@ -115,7 +126,8 @@ fn verdict(statement: &Value, table: &str, sets: &Sets<'_>) -> Option<Action> {
     }
     // iptables-nft writes the targets of iptables.
     if let Some(name) = object.get("xt").and_then(|xt| xt["name"].as_str()) {
-        return iptables::target(name).filter(|action| matches!(action, Action::Translate(_)));
+        let decides = |action: &Action| matches!(action, Action::Translate(_) | Action::Drop);
+        return iptables::target(name).filter(decides);
     }
     let has = |names: &[&str]| names.iter().any(|name| object.contains_key(*name));
     match object {

@@ -109,6 +109,8 @@ fn the_elements_of_sets_and_the_rules_of_other_chains_count() {
         "expr": [from(&json!("10.0.0.9")), {"reject": {"type": "icmp", "expr": "port-unreachable"}}]}}));
     let srvd = member("srvd", "10.0.1.4", "203.0.113.4");
     assert_eq!(found(&ruleset, &[srvb(), srvd]), []);
+    let unknown = member("srve", "10.0.2.5", "203.0.113.5");
+    assert_eq!(found(&ruleset, &[unknown])[0].0, Fault::FirewallPolicy);
     let dropped = member("srvx", "10.0.0.9", "203.0.113.9");
     let rule = (Fault::FirewallRule, "nft delete rule inet firewall more handle 9".to_owned());
     assert_eq!(found(&ruleset, &[dropped])[0], rule);
@@ -175,6 +177,66 @@ fn a_last_rule_that_drops_everything_is_a_policy() {
     let chains = iptables::chains("iptables-legacy", text);
     let problems = problems(&chains, "eth0", &[own()], &[srvb()]);
     assert_eq!(problems[0].fault, Fault::FirewallPolicy);
+}
+
+#[test]
+fn a_log_a_counter_and_a_jump_decide_nothing() {
+    let rules = [
+        json!([{"counter": {"packets": 0, "bytes": 0}}, {"log": {"prefix": "in "}}]),
+        json!([{"jump": {"target": "nowhere"}}]),
+    ];
+    assert_eq!(found(&ruleset("input", "drop", &rules), &[srvb()])[0].0, Fault::FirewallPolicy);
+}
+
+#[test]
+fn a_match_of_iptables_nft_and_a_limit_are_conditions() {
+    let established = json!([{"xt": {"type": "match", "name": "conntrack"}}, {"accept": null}]);
+    let limited = json!([{"limit": {"rate": 5, "per": "second"}}, {"accept": null}]);
+    for rule in [established, limited] {
+        assert_eq!(
+            found(&ruleset("input", "drop", &[rule]), &[srvb()])[0].0,
+            Fault::FirewallPolicy
+        );
+    }
+    let comment = json!([{"xt": {"type": "match", "name": "comment"}}, {"accept": null}]);
+    assert_eq!(found(&ruleset("input", "drop", &[comment]), &[srvb()]), []);
+}
+
+#[test]
+fn a_last_rule_that_rejects_is_a_policy() {
+    let text = "*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT\n\
+                -A INPUT -m comment --comment end -j REJECT --reject-with icmp-port-unreachable\n";
+    let chains = iptables::chains("iptables-legacy", text);
+    assert_eq!(problems(&chains, "eth0", &[own()], &[srvb()])[0].fault, Fault::FirewallPolicy);
+    let rule = json!([{"counter": null}, {"xt": {"type": "target", "name": "REJECT"}}]);
+    assert_eq!(found(&ruleset("input", "accept", &[rule]), &[srvb()])[0].0, Fault::FirewallPolicy);
+}
+
+#[test]
+fn a_chain_that_only_some_packets_jump_to_does_not_decide() {
+    let port = json!({"match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": 22}});
+    let of = |condition: &[Value]| {
+        let jump = [condition, &[json!({"jump": {"target": "more"}})]].concat();
+        let mut ruleset = ruleset("input", "drop", &[json!(jump)]);
+        let objects = ruleset["nftables"].as_array_mut().unwrap();
+        objects.push(
+            json!({"chain": {"family": "inet", "table": "firewall", "name": "more", "handle": 1}}),
+        );
+        objects.push(
+            json!({"rule": {"family": "inet", "table": "firewall", "chain": "more", "handle": 9,
+            "expr": [{"accept": null}]}}),
+        );
+        found(&ruleset, &[srvb()]).len()
+    };
+    assert_eq!((of(&[port]), of(&[])), (1, 0));
+}
+
+#[test]
+fn a_port_forward_of_this_hosts_own_public_address_is_another_services() {
+    let to_own = json!({"match": {"op": "==", "left": {"payload": {"protocol": "ip", "field": "daddr"}},
+        "right": "198.51.100.2"}});
+    let rule = json!([to_own, {"dnat": {"addr": "172.17.0.2"}}]);
+    assert_eq!(found(&ruleset("prerouting", "accept", &[rule]), &[srvb()]), []);
 }
 
 #[test]
