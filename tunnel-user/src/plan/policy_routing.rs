@@ -291,4 +291,13 @@ mod tests {
         policy.rules.push(rule(7, Action::LookUp(52)));
         assert!(!policy.is_usual());
     }
+
+    #[test]
+    fn before_the_first_rule_after_local_there_is_no_room_for_the_main_table() {
+        let diverted = || vec![in_table(52, route("10.0.0.2", 32, 3))];
+        let second = said(vec![rule(2, Action::LookUp(52))], diverted());
+        assert!(second.contains("ip rule add pref 1 to 10.0.0.2/32 lookup main"), "{second}");
+        let first = said(vec![rule(1, Action::LookUp(52))], diverted());
+        assert!(first.contains("remove the rule: ip rule del pref 1"), "{first}");
+    }
 }
