@@ -6,6 +6,7 @@ pub mod peer;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use tunnel_user::commands::ping::COUNT;
 use tunnel_user::trial::ConfirmWithin;
 
 pub use attach::{AttachArgs, IngressArg};
@@ -140,7 +141,7 @@ neither ok nor direct.")]
         #[arg(value_name = "PEER")]
         peers: Vec<String>,
         /// The number of packets to each peer
-        #[arg(long, value_name = "NUMBER", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        #[arg(long, value_name = "NUMBER", default_value_t = COUNT, value_parser = clap::value_parser!(u32).range(1..=1000))]
         count: u32,
         /// As JSON (docs/json.md)
         #[arg(long)]

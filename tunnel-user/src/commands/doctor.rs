@@ -18,9 +18,6 @@ use crate::plan::firewall::{self, MemberAddresses};
 use crate::plan::local_tables;
 use crate::plan::membership::Membership;
 
-/// The number of packets to each peer.
-const PINGS: u32 = 3;
-
 /// The output of `doctor`; `--json` prints these fields (docs/json.md).
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
@@ -81,8 +78,7 @@ pub async fn run() -> Result<Report, Error> {
     let request = status::Request { require: true, ..status::Request::default() };
     let status = status::run(&request).await?;
     let mut findings = Vec::new();
-    let is_gateway = status.interfaces.iter().all(|interface| interface.gateway);
-    let pinged = if is_gateway { None } else { Some(ping::run(&[], PINGS).await?) };
+    let pinged = ping::unless_gateway(&[]).await?;
     let peers = || pinged.iter().flat_map(|pinged| &pinged.peers);
     for interface in &status.interfaces {
         for found in &interface.health {
@@ -102,9 +98,16 @@ pub async fn run() -> Result<Report, Error> {
         leftovers
             .map(|left| Finding::new(Fault::Leftover, true, &left.what).with_remedy(&left.remedy)),
     );
-    let running = attached::all()?;
-    let memberships: Vec<Membership> =
-        running.iter().map(Running::membership).collect::<Result<_, _>>()?;
+    let (running, memberships) = attached::undisturbed(async |folders| {
+        let open = |folder| {
+            let running = Running::open(folder)?;
+            let membership = running.membership()?;
+            Ok((running, membership))
+        };
+        let opened = folders.into_iter().map(open).collect::<Result<Vec<_>, Error>>()?;
+        Ok(opened.into_iter().unzip::<_, _, Vec<_>, Vec<_>>())
+    })
+    .await?;
     let snapshot = Snapshot::take(&Netlink::connect()?).await?;
     for (running, membership) in running.iter().zip(&memberships) {
         reverse_paths(running, membership, &snapshot, &mut findings);

@@ -112,6 +112,28 @@ impl Pinged<'_> {
     }
 }
 
+/// The usual number of packets to each peer.
+pub const COUNT: u32 = 3;
+
+/// [`run`] with the usual number of packets. `None` on a gateway, which has no private address of its own, and if no
+/// interface is attached.
+///
+/// # Errors
+/// The errors of [`run`].
+pub async fn unless_gateway(wanted: &[String]) -> Result<Option<Report>, Error> {
+    let is_gateway = async |folders: Vec<Folder>| {
+        let gateways = folders
+            .into_iter()
+            .map(|folder| Running::open(folder).map(|running| running.local.identity.is_gateway()));
+        let gateways = gateways.collect::<Result<Vec<_>, _>>()?;
+        Ok(gateways.into_iter().all(|is_gateway| is_gateway))
+    };
+    match attached::undisturbed(is_gateway).await? {
+        true => Ok(None),
+        false => run(wanted, COUNT).await.map(Some),
+    }
+}
+
 /// Pings the peers with these names or private addresses, or all peers.
 ///
 /// # Errors

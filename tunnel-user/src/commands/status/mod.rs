@@ -52,13 +52,8 @@ pub struct Request {
 /// If the pins can't be used; [`Error::Refused`] if no peer has a wanted name, or nothing is attached and something has
 /// to be.
 pub async fn run(request: &Request) -> Result<Status, Error> {
-    let running = attached::all()?;
-    if request.require && running.is_empty() {
-        return Err(attached::none_attached());
-    }
-    let is_gateway = running.iter().all(|running| running.local.identity.is_gateway());
-    let pinged = match request.probe && !is_gateway {
-        true => Some(ping::run(&request.peers, PINGS).await?),
+    let pinged = match request.probe {
+        true => ping::unless_gateway(&request.peers).await?,
         false => None,
     };
     let mut report = read(&request.peers, &BTreeSet::new()).await?;
@@ -67,6 +62,9 @@ pub async fn run(request: &Request) -> Result<Status, Error> {
         report = read(&request.peers, &report.undecided).await?;
     }
     let mut status = report.status;
+    if request.require && status.interfaces.is_empty() {
+        return Err(attached::none_attached());
+    }
     require_found(&status, &request.peers)?;
     if let Some(pinged) = pinged {
         add_pings(&mut status, &pinged);
@@ -80,9 +78,6 @@ struct Reading {
     /// The peers whose answer may still be on its way.
     undecided: BTreeSet<MemberName>,
 }
-
-/// The number of packets to each peer with `probe`.
-const PINGS: u32 = 3;
 
 /// Adds the results of a ping to the peers, and the failures to the health.
 fn add_pings(status: &mut Status, pinged: &ping::Report) {
