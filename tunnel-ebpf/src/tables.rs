@@ -161,7 +161,7 @@ pub fn flow_tag<A: Address>(flow: &Flow<A::Octets>) -> u32 {
     (mixed >> 32) as u32 | 1
 }
 
-/// The tag of an entry that programs of ABI 2 wrote, into a map that both versions share during an upgrade.
+/// The tag of an entry that the loader wrote, or programs of ABI 2, whose map both versions share during an upgrade.
 pub const NO_TAG: u32 = 0;
 
 /// True if an entry with this tag under the key `flow` belongs to the flow.

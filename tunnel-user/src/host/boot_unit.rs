@@ -4,15 +4,21 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
+use super::network_namespace::NetworkNamespace;
+
 /// The folder that exists if systemd is the service manager (sd_booted(3)).
 const SYSTEMD: &str = "run/systemd/system";
 /// The folders with the links of enabled units (systemd.unit(5)).
 const ENABLED: [&str; 3] = ["etc/systemd/system", "run/systemd/system", "usr/lib/systemd/system"];
 
-/// True if a unit of systemd starts the daemon of `interface` at boot. `None` without systemd.
+/// True if a unit of systemd starts the daemon of `interface` at boot. `None` without systemd, and in another network
+/// namespace than the host's, whose interfaces no unit attaches.
 #[must_use]
 pub fn is_enabled(interface: &str) -> Option<bool> {
-    is_enabled_below(Path::new("/"), interface)
+    match NetworkNamespace::current() {
+        Ok(NetworkNamespace::Host) => is_enabled_below(Path::new("/"), interface),
+        _ => None,
+    }
 }
 
 fn is_enabled_below(root: &Path, interface: &str) -> Option<bool> {

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use tunnel_user::commands::status::{Daemon, Interface, Peer, Status, Unit};
 
 use tunnel_user::ops::health::Finding;
+use tunnel_user::plan::activity::Traffic;
 use tunnel_user::plan::fault::Fault;
 
 use super::text::{NOTHING_ATTACHED, ago, counted, for_now, noun, pairs};
@@ -69,11 +70,14 @@ fn before(status: &Status) -> String {
 /// The interface's state in one line: `eth0: 3 peers: 2 heard, 1 silent; 1 fault`.
 fn header(interface: &Interface) -> String {
     let peers = &interface.peers;
-    let of_state = |state: &str| {
+    let of_state = |state: Traffic| {
         let count = peers.iter().filter(|peer| peer.traffic == state).count();
-        (count > 0).then(|| format!("{count} {state}"))
+        (count > 0).then(|| format!("{count} {}", state.name()))
     };
-    let states: Vec<_> = ["heard", "silent", "unknown"].into_iter().filter_map(of_state).collect();
+    let states: Vec<_> = [Traffic::Heard, Traffic::Silent, Traffic::Unknown]
+        .into_iter()
+        .filter_map(of_state)
+        .collect();
     let states = if states.is_empty() { "".into() } else { format!(": {}", states.join(", ")) };
     let faults = match interface.health.iter().filter(|finding| !finding.ok).count() {
         0 => String::new(),
@@ -146,9 +150,9 @@ fn peers(text: &mut String, interface: &Interface) {
             [] => String::new(),
             rules => format!("  bypass {}", rules.join(", ")),
         };
-        let heard = match (*traffic, &packets.last_heard) {
-            ("silent", Some(last)) => format!("silent, heard {} ago", ago(last.seconds_ago)),
-            ("silent", None) => "silent, never heard".into(),
+        let heard = match (traffic, &packets.last_heard) {
+            (Traffic::Silent, Some(last)) => format!("silent, heard {} ago", ago(last.seconds_ago)),
+            (Traffic::Silent, None) => "silent, never heard".into(),
             (_, Some(last)) => format!("heard {} ago", ago(last.seconds_ago)),
             (_, None) if packets.is_time_unknown => "heard at an unknown time".into(),
             (_, None) => "not heard yet".into(),
@@ -184,7 +188,7 @@ fn peers(text: &mut String, interface: &Interface) {
 
 /// True for a peer that is silent, has not answered a ping, has moved, or is about to.
 fn needs_attention(peer: &Peer) -> bool {
-    peer.traffic == "silent"
+    peer.traffic == Traffic::Silent
         || peer.pings.iter().any(|ping| !ping.is_ok)
         || !peer.peer.draining.is_empty()
         || !peer.peer.awaited.is_empty()

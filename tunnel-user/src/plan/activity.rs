@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde::{Serialize, Serializer};
 use tunnel_common::counters::PeerCounters;
 
 /// The time between the last packet of a peer and the last packet to it after which the peer counts as silent.
@@ -66,6 +67,12 @@ impl Traffic {
             Self::Silent => "silent",
             Self::Unknown => "unknown",
         }
+    }
+}
+
+impl Serialize for Traffic {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
     }
 }
 

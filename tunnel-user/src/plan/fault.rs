@@ -81,4 +81,13 @@ mod tests {
         let is_id = |id: &&str| id.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
         assert!(ids.iter().all(is_id), "{ids:?}");
     }
+
+    #[test]
+    fn the_documentation_has_a_row_for_each_fault() {
+        let page = include_str!("../../../docs/command-line.md");
+        for fault in Fault::ALL {
+            let row = format!("\n| `{}` | ", fault.id());
+            assert!(page.contains(&row), "{row}");
+        }
+    }
 }

@@ -3,7 +3,6 @@
 mod report;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::time::{Duration, UNIX_EPOCH};
 
 use tunnel_common::ABI_VERSION;
@@ -65,7 +64,6 @@ pub async fn run(request: &Request) -> Result<Status, Error> {
     if request.require && status.interfaces.is_empty() {
         return Err(attached::none_attached());
     }
-    require_found(&status, &request.peers)?;
     if let Some(pinged) = pinged {
         add_pings(&mut status, &pinged);
     }
@@ -109,19 +107,10 @@ fn add_pings(status: &mut Status, pinged: &ping::Report) {
     }
 }
 
-/// True if `word` is the peer's name or one of its private addresses; without words, true for all peers.
-fn is_wanted(peer: &peer_report::Peer, wanted: &[String]) -> bool {
-    wanted.is_empty() || wanted.iter().any(|word| is_named(peer, word))
-}
-
-fn is_named(peer: &peer_report::Peer, word: &str) -> bool {
-    let address = word.parse::<IpAddr>().map(|address| address.to_string());
-    peer.name == *word || address.is_ok_and(|address| peer.private.contains(&address))
-}
-
-fn require_found(status: &Status, wanted: &[String]) -> Result<(), Error> {
-    let all = || status.interfaces.iter().flat_map(|interface| &interface.peers);
-    match wanted.iter().find(|word| !all().any(|peer| is_named(&peer.peer, word))) {
+/// Refuses a word that is neither the name nor a private address of a peer.
+fn require_found(all: &[Opened], wanted: &[String]) -> Result<(), Error> {
+    let peers = || all.iter().flat_map(|opened| &opened.peers);
+    match wanted.iter().find(|word| !peers().any(|running| running.peer.is_called(word))) {
         Some(unknown) => Err(Error::refused(
             format!("no peer has the name or the private address {unknown}"),
             "rewrite peer list shows the peers",
@@ -139,6 +128,7 @@ async fn read(wanted: &[String], late: &BTreeSet<MemberName>) -> Result<Reading,
         // Read the clock before the counters: a packet between the two counts as sent and heard now.
         let now = Now::read();
         let mut all: Vec<_> = folders.into_iter().map(opened).collect::<Result<_, _>>()?;
+        require_found(&all, wanted)?;
         heard_on_any(&mut all);
         let (mut interfaces, mut undecided) = (Vec::new(), BTreeSet::new());
         for opened in &all {
@@ -162,34 +152,35 @@ async fn read(wanted: &[String], late: &BTreeSet<MemberName>) -> Result<Reading,
     Ok(Reading { status, undecided })
 }
 
-/// An attached interface, with its peers and their counters.
+/// An attached interface, with its peers and the counters of each.
 struct Opened {
     running: Running,
-    peers: Vec<(RunningPeer, PeerCounters)>,
+    peers: Vec<RunningPeer>,
+    counters: Vec<PeerCounters>,
     bypass: BypassTable,
 }
 
 fn opened(folder: Folder) -> Result<Opened, Error> {
     let running = Running::open(folder)?;
     let (peers, bypass) = running.peers()?;
-    let with_counters = |peer: RunningPeer| {
-        let counters = running.maps.peer_counters(peer.slot)?;
-        Ok((peer, counters))
-    };
-    let peers = peers.into_iter().map(with_counters).collect::<Result<_, Error>>()?;
-    Ok(Opened { running, peers, bypass })
+    let counters = peers.iter().map(|peer| running.maps.peer_counters(peer.slot));
+    let counters = counters.collect::<Result<_, _>>()?;
+    Ok(Opened { running, peers, counters, bypass })
 }
 
 /// Gives each peer the time of its last packet on any interface: with two networks, a peer may answer on another one
 /// than this host sends by.
 fn heard_on_any(all: &mut [Opened]) {
     let mut latest: BTreeMap<MemberName, u64> = BTreeMap::new();
-    for (peer, counters) in all.iter().flat_map(|opened| &opened.peers) {
+    for (peer, counters) in all.iter().flat_map(|opened| opened.peers.iter().zip(&opened.counters))
+    {
         let last = latest.entry(peer.peer.name.clone()).or_default();
         *last = counters.last_heard.max(*last);
     }
-    for (peer, counters) in all.iter_mut().flat_map(|opened| &mut opened.peers) {
-        counters.last_heard = latest.get(&peer.peer.name).copied().unwrap_or(0);
+    for Opened { peers, counters, .. } in all {
+        for (peer, counters) in peers.iter().zip(counters) {
+            counters.last_heard = latest.get(&peer.peer.name).copied().unwrap_or(0);
+        }
     }
 }
 
@@ -226,15 +217,16 @@ async fn interface(
     netlink: &Netlink,
     snapshot: &Snapshot,
 ) -> Result<(Interface, Vec<MemberName>), Error> {
-    let Opened { running, peers: with_counters, bypass } = opened;
+    let Opened { running, peers, counters, bypass } = opened;
     let Running { folder, attachment, local: recorded, .. } = running;
     let monotonic = clock::monotonic()?;
     let (mut reports, mut undecided) = (Vec::new(), Vec::new());
-    for (running, counters) in with_counters {
-        let peer = peer_report::Peer::of(running, monotonic);
-        if !is_wanted(&peer, wanted) {
+    for (running, counters) in peers.iter().zip(counters) {
+        let is_wanted = |word: &String| running.peer.is_called(word);
+        if !wanted.is_empty() && !wanted.iter().any(is_wanted) {
             continue;
         }
+        let peer = peer_report::Peer::of(running, monotonic);
         let name = &running.peer.name;
         let activity = now.clock.map(|clock| Activity::of(counters, &clock));
         let traffic = match activity {
@@ -250,11 +242,10 @@ async fn interface(
             }
         };
         let packets = traffic_report::Traffic::of(counters, now);
-        reports.push(Peer { peer, packets, traffic: traffic.name(), pings: Vec::new() });
+        reports.push(Peer { peer, packets, traffic, pings: Vec::new() });
     }
-    let peers: Vec<_> = with_counters.iter().map(|(peer, _)| peer.clone()).collect();
     let previous_underlays = local_tables::previous_underlays(&running.maps.local_tables()?);
-    let mut health = health::look(running, &peers, netlink, snapshot).await?;
+    let mut health = health::look(running, peers, netlink, snapshot).await?;
     health.extend(reports.iter().filter_map(silence));
     let state = State::of(folder);
     // A damaged file in /run becomes a finding, and the rest of the status stays readable.
@@ -270,7 +261,6 @@ async fn interface(
         unreadable(failure);
         None
     });
-    let is_host = NetworkNamespace::current()? == NetworkNamespace::Host;
     let report = Interface {
         interface: folder.interface().into(),
         network: running.network(),
@@ -290,7 +280,7 @@ async fn interface(
         bypass: words(bypass.get(&CLUSTER).into_iter().flatten()),
         peers: reports,
         daemon: instance::find(folder).as_ref().map(Daemon::of),
-        unit: is_host.then(|| Unit::of(folder.interface())).flatten(),
+        unit: Unit::of(folder.interface()),
         trial: trial.as_ref().map(Trial::of).transpose()?,
         rolled_back: rolled_back
             .map(|last| RolledBack { config: last.config.display().to_string(), at: last.at }),
@@ -308,7 +298,7 @@ fn silence(peer: &Peer) -> Option<Finding> {
         None => format!("no packet from {name} has arrived since the attach"),
     };
     let what = format!("{since}, although packets go to it: rewrite ping {name}");
-    let is_silent = peer.traffic == Traffic::Silent.name();
+    let is_silent = peer.traffic == Traffic::Silent;
     let peer = Some(name.clone());
     is_silent.then_some(Finding { fault: Fault::Silent, peer, ok: false, what })
 }

@@ -8,6 +8,7 @@ use crate::host::boot_unit;
 use crate::host::lock_file::Holder;
 use crate::model::text::words;
 use crate::ops::health::Finding;
+use crate::plan::activity::Traffic;
 use crate::plan::identity::OwnMember;
 use crate::plan::previous_underlays::PreviousUnderlays;
 use crate::trial::{self, Phase};
@@ -116,7 +117,7 @@ pub struct Peer {
     #[serde(flatten)]
     pub packets: traffic_report::Traffic,
     /// The state of the traffic: heard, silent or unknown.
-    pub traffic: &'static str,
+    pub traffic: Traffic,
     /// The results of a ping of each private address; empty unless the peers were pinged.
     pub pings: Vec<Ping>,
 }

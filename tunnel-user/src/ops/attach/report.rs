@@ -6,7 +6,6 @@ use tunnel_common::attachment::Attachment;
 
 use super::resolve::Resolved;
 use crate::host::boot_unit;
-use crate::host::network_namespace::NetworkNamespace;
 use crate::model::{MemberName, Private, Underlay};
 use crate::ops::private_in_arp;
 use crate::plan::attach_point::AttachPoint;
@@ -66,15 +65,8 @@ pub(crate) fn report(
         sysctls: private_in_arp::all_set(attachment),
         routes: resolved.routes.clone(),
         changed_entries: 0,
-        unit_to_enable: unit_to_enable(&resolved.link.name),
+        unit_to_enable: (boot_unit::is_enabled(&resolved.link.name) == Some(false))
+            .then(|| boot_unit::unit(&resolved.link.name)),
         awaited: Vec::new(),
     }
-}
-
-/// Units attach the interfaces of the host's network namespace only.
-fn unit_to_enable(interface: &str) -> Option<String> {
-    let is_host =
-        NetworkNamespace::current().is_ok_and(|current| current == NetworkNamespace::Host);
-    let is_missing = is_host && boot_unit::is_enabled(interface) == Some(false);
-    is_missing.then(|| boot_unit::unit(interface))
 }

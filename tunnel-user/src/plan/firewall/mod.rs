@@ -108,7 +108,7 @@ pub struct Rule {
     pub interfaces: Vec<InterfaceMatch>,
     /// True if the rule has further conditions, such as ports.
     pub is_narrow: bool,
-    /// What the rule does with a packet.
+    /// The rule's action on a packet.
     pub action: Action,
     /// The command that removes the rule.
     pub removal: String,
@@ -187,7 +187,7 @@ impl AddressRange {
     }
 }
 
-/// What a rule does with a packet.
+/// The action of a rule on a packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// The rule lets the packet pass the chain.

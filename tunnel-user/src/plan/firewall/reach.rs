@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Action, Chain, Rule};
 
-/// What becomes of a packet that no narrower rule matches.
+/// The end of a packet that no narrower rule matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
     Accepts,
