@@ -304,3 +304,38 @@ fn a_network_whose_link_at_the_peer_is_down_is_found() -> Result<()> {
     scenario.rewrite.run(a, &["peer", "set", "--all", "--network", "internet"])?;
     scenario.try_run(a, &["ping", "10.0.0.2"])?.require(0, &[])
 }
+
+#[test]
+fn in_two_rounds_of_attach_each_way_is_native_until_its_routes_come() -> Result<()> {
+    let scenario = Scenario::with(LabOptions { cable: true, ..LabOptions::default() })?;
+    let (a, b) = (&scenario.lab.a, &scenario.lab.b);
+    let pinged = |host: &Namespace| {
+        let ended = scenario.try_run(host, &["ping"])?;
+        ended.require(0, &[])?;
+        Ok::<_, anyhow::Error>(ended.stdout)
+    };
+    let by_cable = "answers by cable, not rewritten: its route leaves eth0 out";
+    scenario.attach_both(&["--no-routes"])?;
+    for host in [a, b] {
+        let said = pinged(host)?;
+        ensure!(said.contains("  native ") && said.contains(by_cable), "{said}");
+    }
+    scenario.attach(a, NOTHING_MORE)?;
+    let said = pinged(a)?;
+    ensure!(said.contains("  ok ") && said.contains("same members"), "{said}");
+    // B's answers take the cable, and A's answers to B are rewritten.
+    let said = pinged(b)?;
+    ensure!(said.contains("  native ") && said.contains(by_cable), "{said}");
+    scenario.attach(b, NOTHING_MORE)?;
+    for host in [a, b] {
+        let said = pinged(host)?;
+        ensure!(said.contains("  ok "), "{said}");
+    }
+    scenario.attach(a, &["--no-routes"])?;
+    scenario.lab.cut_cable()?;
+    let ended = scenario.try_run(a, &["ping"])?;
+    ended.require(1, &[])?;
+    let words = "packets to it go by cable, and none comes back";
+    ensure!(ended.stdout.contains(words), "{ended:?}");
+    Ok(())
+}

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::dataplane::pins::Folder;
 use crate::error::Error;
+use crate::host::link::Link;
 use crate::host::netlink::Netlink;
 use crate::host::privileges::{self, Task};
 use crate::host::snapshot::Snapshot;
@@ -55,7 +56,7 @@ pub struct Peer {
     pub interface: String,
     /// The state's name.
     pub state: &'static str,
-    /// True for the states `ok` and `direct`.
+    /// True for the states `ok`, `direct` and `native`.
     pub is_ok: bool,
     /// The number of packets that were sent.
     pub sent: u32,
@@ -165,6 +166,10 @@ pub async fn run(wanted: &[String], count: u32) -> Result<Report, Error> {
     }
     require_found(wanted, &pinged)?;
     let pinged = one_for_each_address(&netlink, pinged).await;
+    let mut other_ways = Vec::new();
+    for pinged in &pinged {
+        other_ways.push(other_way(&netlink, &snapshot, pinged).await);
+    }
     let before = arrivals(&pinged)?;
     let targets: Vec<_> = pinged.iter().map(|pinged| pinged.target.clone()).collect();
     let observed = exchange(&targets, count, nonce()).await.map_err(no_socket)?;
@@ -173,13 +178,15 @@ pub async fn run(wanted: &[String], count: u32) -> Result<Report, Error> {
     for (pinged, observed) in pinged.iter().zip(&observed) {
         *answers.entry(pinged.counter()).or_default() += observed.answers;
     }
-    let counts = before.into_iter().zip(after);
+    let counts = before.into_iter().zip(after).zip(other_ways);
     let mut peers = Vec::new();
-    for ((pinged, observed), (before, after)) in pinged.iter().zip(observed).zip(counts) {
+    for ((pinged, observed), ((before, after), other_way)) in
+        pinged.iter().zip(observed).zip(counts)
+    {
         let rewritten: u64 = after.saturating_sub(before);
         let own = answers.get(&pinged.counter()).copied().unwrap_or(0);
         let (is_native, arrived) = (rewritten < own, rewritten.saturating_sub(own));
-        peers.push(report(pinged, &Observed { is_native, arrived, ..observed }));
+        peers.push(report(pinged, &Observed { is_native, arrived, other_way, ..observed }));
     }
     peers.sort_by(|a, b| a.name.cmp(&b.name));
     networks.sort();
@@ -247,6 +254,22 @@ async fn is_routed_by(netlink: &Netlink, pinged: &Pinged<'_>) -> bool {
     let index = pinged.running.attachment.ifindex;
     let next_hops = netlink.next_hops_to(to, Some(from)).await;
     next_hops.is_ok_and(|next_hops| next_hops.iter().any(|next_hop| next_hop.link == index))
+}
+
+/// The interface by which the kernel sends packets to the address, if they do not pass the attached one: a bridge or
+/// bond above it, or a VLAN on it, leads there as well.
+async fn other_way(netlink: &Netlink, snapshot: &Snapshot, pinged: &Pinged<'_>) -> Option<String> {
+    let Target { from, to, .. } = pinged.target;
+    let attached = snapshot.find(pinged.running.folder.interface())?;
+    let next_hops = netlink.next_hops_to(to, Some(from)).await.ok()?;
+    let leads_there = |link: &Link| {
+        let is_above = link.below == Some(attached.index) || attached.controller == Some(link.index);
+        link.index == attached.index || is_above
+    };
+    let mut ways = next_hops.iter().filter_map(|next_hop| snapshot.link(next_hop.link));
+    let first = ways.next()?;
+    let all_differ = !leads_there(first) && !ways.any(leads_there);
+    all_differ.then(|| first.name.clone())
 }
 
 fn require_found(wanted: &[String], pinged: &[Pinged<'_>]) -> Result<(), Error> {

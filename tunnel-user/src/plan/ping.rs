@@ -28,6 +28,8 @@ pub struct Observed {
     pub is_native: bool,
     /// The packets from the peer that the ingress program rewrote meanwhile, less the answers.
     pub arrived: u64,
+    /// The interface by which this host sends to the peer, if that is another than the attached one.
+    pub other_way: Option<String>,
 }
 
 /// An error about a request.
@@ -48,6 +50,8 @@ pub enum State {
     Ok,
     /// The peer is marked direct, and answers from its private address.
     Direct,
+    /// This host sends to the peer by another interface than the attached one, and answers come.
+    Native,
     /// More than a quarter of the packets, or of their answers, got lost.
     Lossy,
     /// Packets above a size, or their answers, vanish, and no router reports them.
@@ -66,9 +70,10 @@ pub enum State {
 
 impl State {
     /// All states.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Ok,
         Self::Direct,
+        Self::Native,
         Self::Lossy,
         Self::MtuHole,
         Self::FileDiffers,
@@ -84,6 +89,7 @@ impl State {
         match self {
             Self::Ok => "ok",
             Self::Direct => "direct",
+            Self::Native => "native",
             Self::Lossy => "lossy",
             Self::MtuHole => "mtu-hole",
             Self::FileDiffers => "file-differs",
@@ -94,10 +100,10 @@ impl State {
         }
     }
 
-    /// True if packets between the hosts go both ways as the file says.
+    /// True if packets between the hosts go both ways.
     #[must_use]
     pub const fn is_ok(self) -> bool {
-        matches!(self, Self::Ok | Self::Direct)
+        matches!(self, Self::Ok | Self::Direct | Self::Native)
     }
 }
 
@@ -126,6 +132,7 @@ pub fn judge(observed: &Observed, known: &Known) -> State {
     }
     let is_unknown = |digest: &[u8; 8]| *digest == [0; 8];
     match &observed.stamp {
+        _ if observed.is_unstamped && observed.other_way.is_some() => State::Native,
         _ if observed.is_unstamped => match observed.is_native && known.is_direct {
             true => State::Direct,
             false => State::NotAttached,
@@ -181,6 +188,7 @@ mod tests {
         let silent = Observed { sent: 3, ..Observed::default() };
         let error = |is_local| Some(Failure { reporter: None, what: "no".into(), is_local });
         let hole = Some(Found { out: 1400, back: 1400, is_hole: true });
+        let by_cable = Observed { other_way: Some("cable".into()), ..observed(None) };
         let native = Observed { is_native: true, ..observed(None) };
         for (observed, known, expected) in [
             (observed(Some(stamp(true))), &known, State::Ok),
@@ -206,6 +214,8 @@ mod tests {
             (observed(None), &known, State::NotAttached),
             (observed(None), &direct, State::NotAttached),
             (native.clone(), &direct, State::Direct),
+            (by_cable.clone(), &known, State::Native),
+            (Observed { stamp: Some(stamp(true)), is_unstamped: false, ..by_cable }, &known, State::Ok),
             (native, &known, State::NotAttached),
             (observed(Some(stamp(true))), &direct, State::Ok),
             (silent.clone(), &known, State::NoAnswer),

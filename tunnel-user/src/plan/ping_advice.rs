@@ -27,6 +27,10 @@ pub fn advice(state: State, facts: &Facts, observed: &Observed) -> (String, Opti
         State::Direct => {
             return ("answers from its private address, as a direct peer may".into(), None);
         }
+        State::Native => {
+            let way = observed.other_way.as_deref().unwrap_or("another interface");
+            return (format!("answers by {way}, not rewritten: its route leaves {interface} out"), None);
+        }
         State::MtuHole => {
             let out = observed.sizes.map_or(0, |sizes| sizes.out);
             (
@@ -84,7 +88,13 @@ pub fn advice(state: State, facts: &Facts, observed: &Observed) -> (String, Opti
 }
 
 fn no_answer(facts: &Facts, observed: &Observed) -> (String, String) {
-    let Facts { peer, public, .. } = facts;
+    let Facts { peer, public, interface, .. } = facts;
+    if let Some(way) = &observed.other_way {
+        return (
+            format!("packets to it go by {way}, and none comes back"),
+            format!("to send by {interface}: rewrite attach {interface}, without --no-routes"),
+        );
+    }
     if observed.error.is_some() {
         return (
             failure(observed),
@@ -172,6 +182,7 @@ mod tests {
     fn what_is_said_of_a_path_names_what_was_observed() {
         let sizes = Some(Found { out: 1396, back: 1396, is_hole: true });
         let hole = Observed { sizes, ..Observed::default() };
+        let by_cable = Observed { other_way: Some("cable".into()), ..Observed::default() };
         let heard = Observed { arrived: 3, ..Observed::default() };
         for (state, observed, said) in [
             (State::Ok, stamped(Some(7)), "same members, revision 7"),
@@ -187,6 +198,12 @@ mod tests {
                 "the members there differ: no revision there, revision 8 here",
             ),
             (State::UnknownThere, stamped(None), "attached without an entry for 198.51.100.2"),
+            (
+                State::Native,
+                by_cable.clone(),
+                "answers by cable, not rewritten: its route leaves eth0 out",
+            ),
+            (State::NoAnswer, by_cable, "packets to it go by cable, and none comes back"),
             (State::NoAnswer, Observed::default(), "nothing comes back"),
             (
                 State::NoAnswer,
