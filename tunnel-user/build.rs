@@ -1,4 +1,5 @@
-//! Builds tunnel-ebpf for the BPF target, and writes the object to the file that `dataplane::load` embeds.
+//! Builds tunnel-ebpf for the BPF target, and writes the objects that `dataplane::load` and `dataplane::tracer`
+//! embed.
 
 use std::env;
 use std::error::Error;
@@ -11,7 +12,8 @@ use object::build::elf::{Builder, SectionData};
 use object::elf::SHT_STRTAB;
 
 const TARGET: &str = "bpfel-unknown-none";
-const BINARY: &str = "rewrite-ebpf";
+/// The binaries of tunnel-ebpf, and the names of their objects.
+const BINARIES: [(&str, &str); 2] = [("rewrite-ebpf", "rewrite.o"), ("rewrite-trace", "trace.o")];
 /// Debian's compiler and its precompiled `core` (packages rustc-web and libstd-rust-web-dev-bpf).
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_CORE: &str = "/usr/lib/rustlib/bpfel-unknown-none";
@@ -32,8 +34,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let out_dir = PathBuf::from(variable("OUT_DIR")?);
     let target_dir = out_dir.join("ebpf");
     build(&workspace, &target_dir, &find_core()?)?;
-    let object = fs::read(target_dir.join(TARGET).join("release").join(BINARY))?;
-    fs::write(out_dir.join("rewrite.o"), without_dwarf(&object)?)?;
+    for (binary, name) in BINARIES {
+        let object = fs::read(target_dir.join(TARGET).join("release").join(binary))?;
+        fs::write(out_dir.join(name), without_dwarf(&object)?)?;
+    }
     Ok(())
 }
 
@@ -61,7 +65,7 @@ fn build(workspace: &Path, target_dir: &Path, core: &Core) -> Result<(), Box<dyn
     let mut cargo = Command::new(variable("CARGO")?);
     cargo
         .current_dir(workspace)
-        .args(["build", "--release", "--package", "tunnel-ebpf", "--bin", BINARY])
+        .args(["build", "--release", "--package", "tunnel-ebpf", "--bins"])
         .args(["--target", TARGET])
         .arg("--target-dir")
         .arg(target_dir)

@@ -18,6 +18,7 @@ pub mod peer_filter;
 pub mod peers;
 pub mod ping;
 pub mod settings;
+pub mod trace;
 
 /// The version of the maps' layout. A loader takes over the pins of the previous version, and recognises and refuses
 /// the pins of all other versions.

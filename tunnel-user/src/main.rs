@@ -25,6 +25,7 @@ use tunnel_user::trial::GuardState;
 
 use cli::peer::{NetworkArg, PeerCommand};
 use cli::{ApplyArgs, Cli, Command, IngressArg, StatusArgs};
+use output::trace::Destination;
 use output::{as_json, print, progress, watch};
 
 /// The exit code of a command that worked, and found a fault.
@@ -168,6 +169,14 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
         Command::Stats { json, watch: false } => {
             let stats = stats::run().await?;
             print(&if json { as_json(&stats)? } else { output::stats::text(&stats) })?;
+        }
+        Command::Trace(args) => {
+            let destination = match &args.write {
+                Some(path) => Destination::File(path),
+                None if args.json => Destination::Json,
+                None => Destination::Lines,
+            };
+            output::trace::run(&args.request(), destination, args.count).await?;
         }
         Command::Diff { config, self_names, on, json } => {
             let comparing = diff::run(&config, &self_names, on.interface.as_deref());

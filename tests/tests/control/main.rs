@@ -70,6 +70,7 @@ mod status;
 mod stream;
 mod surroundings;
 mod tcp_session;
+mod trace;
 mod transitions;
 mod transitions_vlan;
 mod trial_in_full_run;

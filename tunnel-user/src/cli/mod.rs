@@ -2,6 +2,7 @@
 
 pub mod attach;
 pub mod peer;
+pub mod trace;
 
 use std::path::PathBuf;
 
@@ -135,7 +136,7 @@ Examples:
 
 The packets go between the private addresses, as the cluster's own packets do. The peer's
 program stamps them: a stamped answer shows that it handled them. Exits with 1 if a peer is
-neither ok nor direct.")]
+not ok, direct or native.")]
     Ping {
         /// Peers, by name or private address; all peers by default
         #[arg(value_name = "PEER")]
@@ -164,6 +165,20 @@ neither ok nor direct.")]
         #[arg(long)]
         watch: bool,
     },
+
+    /// Show live packets of the peers, before and after the programs; tcpdump sees one side only
+    #[command(after_help = "\
+Examples:
+  rewrite trace
+  rewrite trace --peer srvb --port 24007
+  rewrite trace --reason spoofed --count 10
+  rewrite trace -w trace.pcapng          for Wireshark, each packet on both sides
+  rewrite trace -w - | wireshark -k -i -
+
+A trace shows the packets that concern a peer, as this host's software sees them, and their
+addresses on the wire. The programs of the trace run beside the dataplane's: without a trace,
+packets cost nothing more. The kernel removes them when the command ends, in any way.")]
+    Trace(trace::TraceArgs),
 
     /// Show what attach would change with this file; changes nothing
     #[command(after_help = "Examples:\n  rewrite diff\n  rewrite diff --config new.toml\n  \

@@ -17,4 +17,5 @@ pub mod run;
 pub mod stats;
 pub mod status;
 pub mod switch;
+pub mod trace;
 pub mod traffic_report;

@@ -8,12 +8,14 @@ pub mod detach;
 pub mod diff;
 pub mod doctor;
 pub mod downgrade;
+mod pcapng;
 pub mod peers;
 pub mod ping;
 pub mod progress;
 pub mod stats;
 pub mod status;
 pub mod text;
+pub mod trace;
 pub mod trial;
 pub mod watch;
 

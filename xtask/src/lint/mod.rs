@@ -59,7 +59,7 @@ pub fn run() -> Result<()> {
     cargo::run(
         cargo::command()
             .env("RUSTC_BOOTSTRAP", "1")
-            .args(["clippy", "--locked", "--package", "tunnel-ebpf", "--bin", "rewrite-ebpf"])
+            .args(["clippy", "--locked", "--package", "tunnel-ebpf", "--bins"])
             .args(["--target", "bpfel-unknown-none", "-Z", "build-std=core"])
             .args(["--target-dir", "target/ebpf-lint", "--", "--deny", "warnings"]),
     )

@@ -127,6 +127,28 @@ const RUNS: &[Run] = &[
         ],
         Ability::Xdp,
     ),
+    Run {
+        selection: Selection::Ignored,
+        ..run(
+            "control",
+            &[
+                "trace::a_ping_is_seen_on_both_sides_by_clsact",
+                "trace::a_trace_follows_programs_that_are_replaced",
+                "trace::a_file_holds_each_packet_on_both_sides",
+                "trace::only_the_wanted_packets_are_shown",
+                "trace::nothing_is_left_of_a_trace_that_was_killed",
+            ],
+            Ability::None,
+        )
+    },
+    Run {
+        selection: Selection::Ignored,
+        ..run("control", &["trace::a_ping_is_seen_on_both_sides_by_tcx"], Ability::Tcx)
+    },
+    Run {
+        selection: Selection::Ignored,
+        ..run("control", &["trace::a_ping_is_seen_on_both_sides_with_xdp"], Ability::Xdp)
+    },
     run(
         "dataplane",
         &[

@@ -1,0 +1,77 @@
+//! Defines the arguments of `rewrite trace`.
+
+use std::path::PathBuf;
+
+use clap::builder::PossibleValuesParser;
+use clap::{Args, ValueEnum};
+use tunnel_common::outcome::{Direction, Reason};
+use tunnel_user::commands::trace::Request;
+
+use super::InterfaceArg;
+
+/// The arguments of `trace`.
+#[derive(Args, Debug)]
+pub struct TraceArgs {
+    /// The interface.
+    #[command(flatten)]
+    pub on: InterfaceArg,
+    /// Only packets of this peer, by name or private address; repeat the option for more peers
+    #[arg(long = "peer", value_name = "PEER")]
+    pub peers: Vec<String>,
+    /// Only packets with this TCP or UDP port, at either end
+    #[arg(long, value_name = "PORT")]
+    pub port: Option<u16>,
+    /// Only packets that were not rewritten for this reason, as `rewrite stats` names it
+    #[arg(long, value_name = "REASON", value_parser = reasons(), hide_possible_values = true)]
+    pub reason: Option<String>,
+    /// Only packets of this direction
+    #[arg(long, value_enum)]
+    pub direction: Option<DirectionArg>,
+    /// End after this number of packets
+    #[arg(short, long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
+    pub count: Option<u64>,
+    /// Write the packets to this pcapng file, for Wireshark; `-` is stdout
+    #[arg(short, long, value_name = "FILE", conflicts_with = "json")]
+    pub write: Option<PathBuf>,
+    /// As JSON, one object on each line (docs/json.md)
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl TraceArgs {
+    /// The wanted packets.
+    pub fn request(&self) -> Request {
+        let reason = self.reason.as_ref();
+        Request {
+            interface: self.on.interface.clone(),
+            peers: self.peers.clone(),
+            port: self.port,
+            reason: reason.and_then(|name| {
+                Reason::ALL.iter().copied().find(|reason| reason.name() == name.as_str())
+            }),
+            direction: self.direction.map(Into::into),
+        }
+    }
+}
+
+fn reasons() -> PossibleValuesParser {
+    PossibleValuesParser::new(Reason::ALL.iter().map(|reason| reason.name()))
+}
+
+/// A direction on the command line.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum DirectionArg {
+    /// Packets that leave this host
+    Egress,
+    /// Packets that arrive at this host
+    Ingress,
+}
+
+impl From<DirectionArg> for Direction {
+    fn from(direction: DirectionArg) -> Self {
+        match direction {
+            DirectionArg::Egress => Self::Egress,
+            DirectionArg::Ingress => Self::Ingress,
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Writes traced packets to a pcapng file (draft-ietf-opsawg-pcapng), which Wireshark and tshark open. A packet stands
+//! there twice: as this host's software sees it, and as the network sees it.
+
+use std::borrow::Cow;
+use std::io::{self, Write};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use pcap_file::pcapng::PcapNgWriter;
+use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption};
+use pcap_file::pcapng::blocks::interface_description::{
+    InterfaceDescriptionBlock, InterfaceDescriptionOption,
+};
+use pcap_file::{DataLink, PcapError};
+use tunnel_common::outcome::{Direction, Verdict};
+use tunnel_common::settings::ETHERNET_HEADER_LEN;
+use tunnel_common::trace::SNAP_LEN;
+use tunnel_user::commands::trace::Seen;
+use tunnel_user::plan::traced_packet::Captured;
+
+use super::trace::what;
+
+/// The resolution of the timestamps: 10^-9 seconds.
+const NANOSECONDS: u8 = 9;
+/// The interfaces of the file, in the order of their descriptions.
+const HOST: u32 = 0;
+const WIRE: u32 = 1;
+/// The direction in a packet's flags (section 4.3.1).
+const INBOUND: u32 = 1;
+const OUTBOUND: u32 = 2;
+
+/// A file that is being written.
+pub struct Capture {
+    writer: PcapNgWriter<Box<dyn Write>>,
+    link_header_len: u8,
+}
+
+impl Capture {
+    /// Begins the file, with two interfaces: `eth0 host`, and `eth0 wire`.
+    pub fn begin(
+        file: Box<dyn Write>,
+        interface: &str,
+        link_header_len: u8,
+    ) -> Result<Self, PcapError> {
+        let mut writer = PcapNgWriter::new(file)?;
+        let linktype = match link_header_len {
+            ETHERNET_HEADER_LEN => DataLink::ETHERNET,
+            _ => DataLink::RAW,
+        };
+        for (side, description) in [
+            ("host", "packets with private addresses, as the software of this host sees them"),
+            ("wire", "packets with public addresses, as the network sees them"),
+        ] {
+            let options = vec![
+                InterfaceDescriptionOption::IfName(format!("{interface} {side}").into()),
+                InterfaceDescriptionOption::IfDescription(description.into()),
+                InterfaceDescriptionOption::IfTsResol(NANOSECONDS),
+            ];
+            let snaplen = SNAP_LEN as u32;
+            writer.write_pcapng_block(InterfaceDescriptionBlock { linktype, snaplen, options })?;
+        }
+        Ok(Self { writer, link_header_len })
+    }
+
+    /// Writes a packet on both sides, each with a comment; a dropped packet only on the side that it came from.
+    pub fn packet(&mut self, seen: &Seen) -> io::Result<()> {
+        let packet = &seen.packet;
+        let is_dropped =
+            packet.outcome.reason().is_some_and(|reason| reason.verdict() == Verdict::Drop);
+        let sides = match packet.direction {
+            Direction::Egress => [(HOST, &packet.before), (WIRE, &packet.after)],
+            Direction::Ingress => [(WIRE, &packet.before), (HOST, &packet.after)],
+        };
+        let peer = seen.peer.as_ref().map_or("no peer", |peer| peer.as_str());
+        let comment = format!("{peer}: {}", what(seen));
+        let written = if is_dropped { 1 } else { 2 };
+        for (side, captured) in sides.into_iter().take(written) {
+            self.side(side, captured, seen.at, packet.direction, &comment)?;
+        }
+        Ok(())
+    }
+
+    fn side(
+        &mut self,
+        side: u32,
+        captured: &Captured,
+        at: SystemTime,
+        direction: Direction,
+        comment: &str,
+    ) -> io::Result<()> {
+        let flags = match direction {
+            Direction::Egress => OUTBOUND,
+            Direction::Ingress => INBOUND,
+        };
+        let skipped = match self.link_header_len {
+            ETHERNET_HEADER_LEN => 0,
+            len => usize::from(len),
+        };
+        let data = captured.bytes.get(skipped..).unwrap_or_default();
+        let block = EnhancedPacketBlock {
+            interface_id: side,
+            timestamp: at.duration_since(UNIX_EPOCH).unwrap_or_default(),
+            original_len: captured.len.saturating_sub(skipped as u32),
+            data: Cow::Borrowed(data),
+            options: vec![
+                EnhancedPacketOption::Comment(comment.into()),
+                EnhancedPacketOption::Flags(flags),
+            ],
+        };
+        self.writer.write_pcapng_block(block).map(drop).map_err(|error| match error {
+            PcapError::IoError(error) => error,
+            error => io::Error::other(error),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use etherparse::PacketBuilder;
+    use tunnel_common::outcome::Reason;
+    use tunnel_common::trace::{Frame, NO_REASON, Record};
+    use tunnel_user::plan::traced_packet::TracedPacket;
+
+    use super::*;
+
+    const A: [[u8; 4]; 2] = [[10, 0, 0, 1], [198, 51, 100, 2]];
+    const B: [[u8; 4]; 2] = [[10, 0, 0, 2], [203, 0, 113, 2]];
+
+    fn frame(source: [u8; 4], destination: [u8; 4], link_header_len: u8) -> Frame {
+        let mut ip = Vec::new();
+        PacketBuilder::ipv4(source, destination, 64)
+            .tcp(40000, 24007, 1, 1000)
+            .syn()
+            .write(&mut ip, &[])
+            .expect("a packet");
+        let link: &[u8] = match link_header_len {
+            14 => &[2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0],
+            len => &[7; 24][..usize::from(len)],
+        };
+        let packet = [link, &ip].concat();
+        let mut bytes = [0; SNAP_LEN];
+        bytes[..packet.len()].copy_from_slice(&packet);
+        Frame { len: packet.len() as u32, captured: packet.len() as u32, bytes }
+    }
+
+    /// What tshark reads from a file with a rewritten packet and a dropped one.
+    fn read_by_tshark(link_header_len: u8) -> String {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let to = Box::new(file.reopen().expect("the file"));
+        let mut capture = Capture::begin(to, "eth0", link_header_len).expect("a header");
+        let [host, wire] = [0, 1].map(|side| frame(A[side], B[side], link_header_len));
+        for (direction, reason, before, after) in [
+            (Direction::Egress, NO_REASON, host, wire),
+            (Direction::Ingress, Reason::Spoofed as u32, wire, wire),
+        ] {
+            let record = Record { time: 0, direction: direction as u32, reason, before, after };
+            let packet = TracedPacket::of(&record, link_header_len);
+            let at = UNIX_EPOCH + std::time::Duration::from_nanos(1_700_000_000_123_456_789);
+            let peer = "srvb".parse().ok();
+            capture.packet(&Seen { at, peer, packet }).expect("a packet");
+        }
+        let fields = [
+            "frame.time_epoch", "frame.interface_name", "frame.packet_flags_direction", "ip.src",
+            "ip.dst", "tcp.dstport", "frame.comment",
+        ];
+        let mut tshark = Command::new("tshark");
+        tshark.arg("-r").arg(file.path()).args(["-T", "fields", "-E", "separator=|"]);
+        tshark.args(fields.iter().flat_map(|field| ["-e", field]));
+        let read = tshark.output().expect("tshark: cargo xtask setup installs it");
+        assert!(read.status.success(), "{}", String::from_utf8_lossy(&read.stderr));
+        String::from_utf8_lossy(&read.stdout).into_owned()
+    }
+
+    #[test]
+    fn tshark_opens_a_file_and_shows_both_sides() {
+        for link_header_len in [14, 0, 24] {
+            let read = read_by_tshark(link_header_len);
+            let lines: Vec<_> = read.lines().map(|line| line.split('|').collect()).collect();
+            let [sent, on_wire, dropped]: [Vec<_>; 3] = lines.try_into().expect("three packets");
+            let rewritten = "srvb: on the wire 198.51.100.2 > 203.0.113.2";
+            let time = "1700000000.123456789";
+            let expected = [time, "eth0 host", "0x00000002", "10.0.0.1", "10.0.0.2", "24007", rewritten];
+            assert_eq!(sent, expected, "{link_header_len}");
+            let public_a = "198.51.100.2";
+            let expected = [time, "eth0 wire", "0x00000002", public_a, "203.0.113.2", "24007", rewritten];
+            assert_eq!(on_wire, expected, "{link_header_len}");
+            let why = format!("srvb: dropped, spoofed: {}", Reason::Spoofed.description());
+            let expected = [time, "eth0 wire", "0x00000001", public_a, "203.0.113.2", "24007", &why];
+            assert_eq!(dropped, expected, "{link_header_len}");
+        }
+    }
+}

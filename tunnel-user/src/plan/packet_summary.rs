@@ -1,0 +1,250 @@
+//! Reads the headers of a captured frame, for people.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use etherparse::{LaxNetSlice, LaxSlicedPacket, TcpSlice, TransportSlice};
+use tunnel_common::settings::ETHERNET_HEADER_LEN;
+
+/// The length in bytes of the ICMP header before a quoted packet.
+const QUOTE_OFFSET: usize = 8;
+
+/// The headers of one IP packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PacketSummary {
+    /// The source address.
+    pub source: IpAddr,
+    /// The destination address.
+    pub destination: IpAddr,
+    /// The transport header.
+    pub transport: Transport,
+    /// The addresses of the packet that an ICMP error quotes, source first.
+    pub quoted: Option<[IpAddr; 2]>,
+}
+
+/// The transport header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// TCP, with the ports of the source and the destination, and the flags' letters.
+    Tcp([u16; 2], String),
+    /// UDP, with the ports of the source and the destination.
+    Udp([u16; 2]),
+    /// ICMP or ICMPv6, with its type and its code.
+    Icmp(u8, u8),
+    /// A fragment behind the first one, or a header that is cut off; the number is the IP protocol's.
+    Headless(u8),
+    /// Another protocol, by its number.
+    Other(u8),
+}
+
+impl Transport {
+    /// The ports of the source and the destination.
+    #[must_use]
+    pub const fn ports(&self) -> Option<[u16; 2]> {
+        match self {
+            Self::Tcp(ports, _) | Self::Udp(ports) => Some(*ports),
+            Self::Icmp(..) | Self::Headless(_) | Self::Other(_) => None,
+        }
+    }
+}
+
+impl PacketSummary {
+    /// The IP packet in a frame whose link header has `link_header_len` bytes. `None` without a whole IP header.
+    #[must_use]
+    pub fn of(frame: &[u8], link_header_len: u8) -> Option<Self> {
+        let packet = match link_header_len {
+            ETHERNET_HEADER_LEN => LaxSlicedPacket::from_ethernet(frame).ok()?,
+            len => LaxSlicedPacket::from_ip(frame.get(usize::from(len)..)?).ok()?,
+        };
+        Self::of_slices(&packet)
+    }
+
+    fn of_slices(packet: &LaxSlicedPacket<'_>) -> Option<Self> {
+        let net = packet.net.as_ref()?;
+        let [source, destination] = addresses(net)?;
+        let payload = net.ip_payload_ref()?;
+        let quoted = match &packet.transport {
+            Some(TransportSlice::Icmpv4(icmp)) => quoted(icmp.slice()),
+            Some(TransportSlice::Icmpv6(icmp)) => quoted(icmp.slice()),
+            _ => None,
+        };
+        let transport = match &packet.transport {
+            Some(TransportSlice::Tcp(tcp)) => {
+                Transport::Tcp([tcp.source_port(), tcp.destination_port()], flags(tcp))
+            }
+            Some(TransportSlice::Udp(udp)) => {
+                Transport::Udp([udp.source_port(), udp.destination_port()])
+            }
+            Some(TransportSlice::Icmpv4(icmp)) => Transport::Icmp(icmp.type_u8(), icmp.code_u8()),
+            Some(TransportSlice::Icmpv6(icmp)) => Transport::Icmp(icmp.type_u8(), icmp.code_u8()),
+            _ if payload.fragmented || packet.stop_err.is_some() => {
+                Transport::Headless(payload.ip_number.0)
+            }
+            _ => Transport::Other(payload.ip_number.0),
+        };
+        Some(Self { source, destination, transport, quoted })
+    }
+
+    /// The addresses of the packet, and of the packet that it quotes.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        [self.source, self.destination].into_iter().chain(self.quoted.into_iter().flatten())
+    }
+}
+
+impl fmt::Display for PacketSummary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { source, destination, transport, quoted } = self;
+        match transport {
+            Transport::Tcp([from, to], flags) => {
+                write!(f, "TCP {source}.{from} > {destination}.{to} [{flags}]")?;
+            }
+            Transport::Udp([from, to]) => write!(f, "UDP {source}.{from} > {destination}.{to}")?,
+            Transport::Icmp(kind, code) => {
+                write!(f, "ICMP {source} > {destination} type {kind} code {code}")?;
+            }
+            Transport::Headless(number) => {
+                write!(f, "fragment {source} > {destination} protocol {number}")?;
+            }
+            Transport::Other(number) => {
+                write!(f, "IP {source} > {destination} protocol {number}")?;
+            }
+        }
+        match quoted {
+            Some([source, destination]) => write!(f, " about {source} > {destination}"),
+            None => Ok(()),
+        }
+    }
+}
+
+fn addresses(net: &LaxNetSlice<'_>) -> Option<[IpAddr; 2]> {
+    match net {
+        LaxNetSlice::Ipv4(ip) => {
+            let header = ip.header();
+            Some([header.source_addr().into(), header.destination_addr().into()])
+        }
+        LaxNetSlice::Ipv6(ip) => {
+            let header = ip.header();
+            Some([header.source_addr().into(), header.destination_addr().into()])
+        }
+        LaxNetSlice::Arp(_) => None,
+    }
+}
+
+/// The addresses of the packet that an ICMP message quotes. An echo message has data at that place, which seldom looks
+/// like a packet; its type tells them apart.
+fn quoted(message: &[u8]) -> Option<[IpAddr; 2]> {
+    /// The types of ICMP errors (RFC 792) and of ICMPv6 errors (RFC 4443).
+    const ERRORS: [u8; 9] = [1, 2, 3, 4, 5, 11, 12, 100, 101];
+    if !ERRORS.contains(message.first()?) {
+        return None;
+    }
+    let packet = LaxSlicedPacket::from_ip(message.get(QUOTE_OFFSET..)?).ok()?;
+    addresses(packet.net.as_ref()?)
+}
+
+/// The letters that tcpdump uses; a dot is an acknowledgement.
+fn flags(tcp: &TcpSlice<'_>) -> String {
+    let flags = [
+        (tcp.fin(), 'F'),
+        (tcp.syn(), 'S'),
+        (tcp.rst(), 'R'),
+        (tcp.psh(), 'P'),
+        (tcp.urg(), 'U'),
+        (tcp.ece(), 'E'),
+        (tcp.cwr(), 'W'),
+        (tcp.ack(), '.'),
+    ];
+    flags.iter().filter(|(is_set, _)| *is_set).map(|(_, letter)| letter).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use etherparse::PacketBuilder;
+
+    use super::*;
+
+    const A: [u8; 4] = [10, 0, 0, 1];
+    const B: [u8; 4] = [10, 0, 0, 2];
+
+    fn ethernet() -> etherparse::PacketBuilderStep<etherparse::Ethernet2Header> {
+        PacketBuilder::ethernet2([2; 6], [4; 6])
+    }
+
+    fn written(
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), etherparse::err::packet::BuildWriteError>,
+    ) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        write(&mut bytes).unwrap();
+        bytes
+    }
+
+    fn text(frame: &[u8], link_header_len: u8) -> String {
+        PacketSummary::of(frame, link_header_len).map_or_else(String::new, |s| s.to_string())
+    }
+
+    #[test]
+    fn a_tcp_packet_shows_its_ports_and_flags() {
+        let frame = written(|bytes| {
+            ethernet().ipv4(A, B, 64).tcp(40000, 24007, 1, 1000).syn().ack(7).write(bytes, &[])
+        });
+        assert_eq!(text(&frame, 14), "TCP 10.0.0.1.40000 > 10.0.0.2.24007 [S.]");
+    }
+
+    #[test]
+    fn a_cut_datagram_behind_a_vlan_tag_shows_its_ports() {
+        let vlan = etherparse::VlanId::try_new(5).unwrap();
+        let frame = written(|bytes| {
+            ethernet().single_vlan(vlan).ipv4(A, B, 64).udp(5, 6).write(bytes, &[0; 500])
+        });
+        assert_eq!(text(&frame[..100], 14), "UDP 10.0.0.1.5 > 10.0.0.2.6");
+    }
+
+    #[test]
+    fn a_packet_without_a_link_header_is_read_from_its_ip_header() {
+        let source = "fd00::1".parse::<std::net::Ipv6Addr>().unwrap().octets();
+        let frame = written(|bytes| {
+            PacketBuilder::ipv6(source, source, 64).icmpv6_echo_request(1, 2).write(bytes, &[])
+        });
+        assert_eq!(text(&frame, 0), "ICMP fd00::1 > fd00::1 type 128 code 0");
+        let behind = [&[0; 24][..], &frame].concat();
+        assert_eq!(text(&behind, 24), "ICMP fd00::1 > fd00::1 type 128 code 0");
+    }
+
+    #[test]
+    fn an_error_names_the_packet_that_it_is_about() {
+        let quoted = written(|bytes| PacketBuilder::ipv4(A, B, 1).udp(5, 6).write(bytes, &[]));
+        let frame = written(|bytes| {
+            ethernet()
+                .ipv4([192, 0, 2, 9], A, 64)
+                .icmpv4(etherparse::Icmpv4Type::TimeExceeded(
+                    etherparse::icmpv4::TimeExceededCode::TtlExceededInTransit,
+                ))
+                .write(bytes, &quoted)
+        });
+        let expected = "ICMP 192.0.2.9 > 10.0.0.1 type 11 code 0 about 10.0.0.1 > 10.0.0.2";
+        assert_eq!(text(&frame, 14), expected);
+        let echo = written(|bytes| {
+            ethernet().ipv4(B, A, 64).icmpv4_echo_request(1, 2).write(bytes, &quoted)
+        });
+        assert_eq!(PacketSummary::of(&echo, 14).unwrap().quoted, None);
+    }
+
+    #[test]
+    fn a_later_fragment_has_no_ports() {
+        let mut frame = written(|bytes| ethernet().ipv4(A, B, 64).udp(5, 6).write(bytes, &[0; 64]));
+        frame[21] = 100;
+        assert_eq!(text(&frame, 14), "fragment 10.0.0.1 > 10.0.0.2 protocol 17");
+    }
+
+    #[test]
+    fn a_frame_of_any_length_is_read_without_a_panic() {
+        let frame = written(|bytes| ethernet().ipv4(A, B, 64).tcp(1, 2, 3, 4).write(bytes, &[9; 9]));
+        for len in 0..34 {
+            assert_eq!(text(&frame[..len], 14), "", "{len}");
+        }
+        for len in 34..54 {
+            let expected = "fragment 10.0.0.1 > 10.0.0.2 protocol 6";
+            assert_eq!(text(&frame[..len], 14), expected, "{len}");
+        }
+    }
+}
