@@ -1,5 +1,6 @@
 //! Runs mutation tests: breaks the pure code in one place at a time, and checks that a test fails.
 
+use std::env;
 use std::fs;
 use std::process::Command;
 
@@ -23,6 +24,12 @@ const TESTS: [&str; 2] = ["**/tests/**", "**/tests.rs"];
 
 /// The minimum percentage of the compiling mutants that the tests must catch.
 const CAUGHT_PERCENT_MIN: u64 = 95;
+
+/// The probability of a small sample below which it contradicts that percentage: one that is as bad comes up once in a
+/// thousand samples of tests that are good enough.
+const CONTRADICTION: f64 = 0.001;
+/// The number of compiling mutants from which the percentage itself counts.
+const LARGE_SAMPLE: u64 = 60;
 
 /// The time limit for the tests of one mutant in seconds. The limit catches a mutant that makes a loop endless.
 const TIMEOUT: &str = "300";
@@ -64,7 +71,10 @@ pub fn run(sample: Option<usize>, seed: usize, words: &[String]) -> Result<()> {
     }
     // cargo-mutants tests a copy of the workspace. Build the copy in a lasting folder, so that the next run finds its
     // dependencies compiled.
-    mutants.env("CARGO_TARGET_DIR", folder.join("target")).args(["--", "--tests"]);
+    if env::var_os("CARGO_TARGET_DIR").is_none() {
+        mutants.env("CARGO_TARGET_DIR", folder.join("target"));
+    }
+    mutants.args(["--", "--tests"]);
     let status = mutants.status().with_context(|| format!("starting {mutants:?}"))?;
     ensure!(status.code().is_some_and(|code| TRIED.contains(&code)), "{mutants:?}: {status}");
     let path = folder.join("mutants.out/outcomes.json");
@@ -116,8 +126,22 @@ fn outcomes(outcomes: &Value) -> Result<Outcomes> {
     })
 }
 
+/// True if the outcomes agree with `CAUGHT_PERCENT_MIN`. In a small sample, single misses are chance.
 fn is_enough(outcomes: &Outcomes) -> bool {
-    outcomes.caught * 100 >= (outcomes.caught + outcomes.missed) * CAUGHT_PERCENT_MIN
+    let tried = outcomes.caught + outcomes.missed;
+    let has_percentage = outcomes.caught * 100 >= tried * CAUGHT_PERCENT_MIN;
+    has_percentage || tried < LARGE_SAMPLE && chance(tried, outcomes.missed) >= CONTRADICTION
+}
+
+/// The probability that at least `missed` of `tried` mutants are missed, if each is missed with the probability that
+/// `CAUGHT_PERCENT_MIN` leaves: the upper tail of the binomial distribution.
+fn chance(tried: u64, missed: u64) -> f64 {
+    let each = (100 - CAUGHT_PERCENT_MIN) as f64 / 100.0;
+    let exactly = |missed: u64| {
+        let ways = (0..missed).map(|k| (tried - k) as f64 / (k + 1) as f64).product::<f64>();
+        ways * each.powf(missed as f64) * (1.0 - each).powf((tried - missed) as f64)
+    };
+    (missed..=tried).map(exactly).sum()
 }
 
 #[cfg(test)]
@@ -139,5 +163,17 @@ mod tests {
         assert!(is_enough(&Outcomes { caught: 95, missed: 5, unviable: 40 }));
         assert!(!is_enough(&Outcomes { caught: 94, missed: 6, unviable: 0 }));
         assert!(is_enough(&Outcomes { caught: 0, missed: 0, unviable: 3 }));
+    }
+
+    #[test]
+    fn a_small_sample_fails_only_if_it_is_no_chance() {
+        // 1 - 0.95^6, and 0.05^6.
+        assert!((chance(6, 1) - 0.264_908).abs() < 1e-6);
+        assert!((chance(6, 6) - 1.5625e-8).abs() < 1e-12);
+        assert!((chance(6, 0) - 1.0).abs() < 1e-12);
+        assert!(is_enough(&Outcomes { caught: 4, missed: 2, unviable: 0 }));
+        assert!(!is_enough(&Outcomes { caught: 2, missed: 4, unviable: 0 }));
+        assert!(!is_enough(&Outcomes { caught: 0, missed: 3, unviable: 0 }));
+        assert!(!is_enough(&Outcomes { caught: 56, missed: 4, unviable: 0 }));
     }
 }

@@ -126,6 +126,14 @@ mod tests {
         assert_eq!(errors, [3, 4, 5, 11, 12]);
     }
 
+    #[test]
+    fn three_errors_state_the_length_of_their_quote_in_words() {
+        for kind in 0..=255 {
+            let expected = if [3, 11, 12].contains(&kind) { 33 * 4 } else { 0 };
+            assert_eq!(quote_len([kind, 1, 2, 3, 4, 33, 6, 7]), expected, "{kind}");
+        }
+    }
+
     fn starts_with_its_whole_header<F: Family>(icmp: u8) {
         let none = F::Address::NONE;
         for protocol in 0..=255 {
