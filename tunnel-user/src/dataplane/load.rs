@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
+use aya::maps::Map;
 use aya::programs::{ProgramError, SchedClassifier, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use tunnel_common::settings::{ETHERNET_HEADER_LEN, SETTINGS};
@@ -62,6 +63,17 @@ impl Loaded {
     /// If the object lacks the program.
     pub fn xdp(&mut self, program: Program) -> Result<&mut Xdp, Error> {
         self.program(program)
+    }
+
+    /// Takes the map `name` out of the object. The programs keep it.
+    ///
+    /// # Errors
+    /// If the object lacks the map, or its map was taken before.
+    pub(super) fn take_map(&mut self, name: &str) -> Result<Map, Error> {
+        let found = self.ebpf.take_map(name);
+        found
+            .ok_or_else(|| anyhow::anyhow!("the object file lacks it"))
+            .context(|| format!("taking the map {name}"))
     }
 
     fn program<'a, T>(&'a mut self, program: Program) -> Result<&'a mut T, Error>
@@ -124,7 +136,15 @@ pub fn probe(ingress: Ingress) -> Result<(), Error> {
     let place = AttachPoint { hook: Hook::Tcx, ingress };
     let settings = everything(ETHERNET_HEADER_LEN);
     let options = LoadOptions { place, settings, verbose: false };
-    load_with(Abi::Current, &[], &Capacity::least(), &options).map(|_| ())
+    load_unpinned(&Capacity::least(), &options).map(|_| ())
+}
+
+/// Like [`load`], but with new maps that have no pins. The maps and the programs end with the returned value.
+///
+/// # Errors
+/// The errors of [`load`].
+pub(super) fn load_unpinned(capacity: &Capacity, options: &LoadOptions) -> Result<Loaded, Error> {
+    load_with(Abi::Current, &[], capacity, options)
 }
 
 fn load_with(

@@ -17,12 +17,13 @@ mod kernel_btf;
 pub mod load;
 pub mod loader;
 pub mod lock;
+mod map_pairs;
 pub mod map_use;
 pub mod maps;
 pub mod other_namespaces;
 pub mod peer_filter;
 pub mod pins;
-
+pub mod private_copy;
 pub mod program_changes;
 pub mod record;
 pub mod remains;

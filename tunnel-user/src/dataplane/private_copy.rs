@@ -1,0 +1,208 @@
+//! Runs packets through a private copy of an interface's programs and maps, by BPF_PROG_TEST_RUN.
+//!
+//! A test run of the attached programs would count in the live counters, and could write notes into the peers' entries
+//! and the flows. The copy has the same instructions, the same settings and the same entries, in maps without pins, and
+//! ends with this process (docs/decisions/0051).
+
+use std::io;
+
+use aya::programs::{ProgramInfo, TestRun as _, TestRunOptions, TestRunResult};
+use tunnel_common::outcome::{Direction, Outcome, Reason, Verdict};
+use tunnel_common::settings::{ETHERNET_HEADER_LEN, Settings};
+
+use super::load::{Loaded, load_unpinned};
+use super::map_pairs::{Pairs, pinned};
+use super::pins::Folder;
+use super::resize;
+use crate::error::{Context as _, Error, is_io};
+use crate::plan::attach_point::{AttachPoint, LoadOptions, Program};
+use crate::plan::capacity::Capacity;
+
+/// The length in bytes of `struct __sk_buff`, and the offsets of its fields `ingress_ifindex` and `ifindex` (Linux,
+/// include/uapi/linux/bpf.h).
+const SKB_LEN: usize = 192;
+const SKB_INGRESS_IFINDEX: usize = 36;
+const SKB_IFINDEX: usize = 40;
+
+/// The room for a packet that grows, in bytes.
+const GROWTH: usize = 256;
+
+/// The copy of one interface's programs and maps.
+pub struct PrivateCopy {
+    loaded: Loaded,
+    maps: Pairs,
+    slots: u32,
+    link: u32,
+}
+
+/// The result of one run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ran {
+    /// The frame after the run.
+    pub frame: Vec<u8>,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The outcome, from the counter of the copy that has changed.
+    pub outcome: Outcome,
+}
+
+impl PrivateCopy {
+    /// Copies the programs and the maps in `folder`, of the interface with the index `link`.
+    ///
+    /// BPF_PROG_TEST_RUN takes Ethernet frames, so the copy's programs read an Ethernet header, also on an interface
+    /// with another link header or without one.
+    ///
+    /// # Errors
+    /// [`Error::Pins`] if the pinned programs have other instructions than the programs of this version;
+    /// [`Error::Host`] and [`Error::Kernel`] if the kernel refuses the programs or a map.
+    pub fn of(
+        folder: &Folder,
+        place: AttachPoint,
+        settings: &Settings,
+        link: u32,
+    ) -> Result<Self, Error> {
+        let settings = Settings { link_header_len: ETHERNET_HEADER_LEN, ..*settings };
+        let options = LoadOptions { place, settings, verbose: false };
+        let room = resize::pinned(folder)?;
+        // An LRU map evicts entries before it is full (Linux, kernel/bpf/bpf_lru_list.c).
+        let capacity = Capacity {
+            flows_v4: room.flows_v4.saturating_mul(2),
+            flows_v6: room.flows_v6.saturating_mul(2),
+            ..room
+        };
+        let mut loaded = load_unpinned(&capacity, &options)?;
+        let mut maps = Pairs::open(
+            &mut |name, kind| pinned(folder, name, kind),
+            &mut |name, _| loaded.take_map(name),
+        )?;
+        maps.copy()?;
+        Ok(Self { loaded, maps, slots: room.slots, link })
+    }
+
+    /// Requires that the pinned program of `direction` has the same instructions as the copy's.
+    ///
+    /// # Errors
+    /// [`Error::Pins`] if they differ.
+    pub fn require_same(&mut self, folder: &Folder, direction: Direction) -> Result<(), Error> {
+        let program = self.loaded.place().program(direction);
+        let what = || format!("inspecting the program {}", program.name());
+        let attached = ProgramInfo::from_pin(folder.program(program)).context(what)?.tag();
+        let copied = match program {
+            Program::Xdp => self.loaded.xdp(program)?.info().context(what)?.tag(),
+            _ => self.loaded.tc(program)?.info().context(what)?.tag(),
+        };
+        if attached == copied {
+            return Ok(());
+        }
+        let interface = folder.interface();
+        Err(Error::pins(
+            format!(
+                "the program {} on {interface} has the tag {attached:016x}, and this binary's has \
+                 the tag {copied:016x}",
+                program.name()
+            ),
+            format!(
+                "explain with the binary that attached {interface}, or replace its programs by this \
+                 version's: rewrite attach {interface}"
+            ),
+        ))
+    }
+
+    /// Runs `frame`, an Ethernet frame, through the program of `direction`. The copy's counters are still at zero.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] if the kernel takes no such frame; [`Error::Kernel`] if it refuses for another reason.
+    pub fn run(mut self, direction: Direction, frame: &[u8]) -> Result<Ran, Error> {
+        let mut context = [0; SKB_LEN];
+        let mut put = |offset: usize| {
+            if let Some(field) = context.get_mut(offset..offset + size_of::<u32>()) {
+                field.copy_from_slice(&self.link.to_ne_bytes());
+            }
+        };
+        put(SKB_IFINDEX);
+        if direction == Direction::Ingress {
+            put(SKB_INGRESS_IFINDEX);
+        }
+        let program = self.loaded.place().program(direction);
+        let (result, after) = match self.run_once(program, frame, Some(&context)) {
+            // Before Linux 5.9 (commit 21594c44083c), the context takes no interface.
+            Err(error) if is_invalid(&error) => self.run_once(program, frame, None),
+            result => result,
+        }
+        .map_err(|error| refusal(error, program, frame.len()))?;
+        let verdict = verdict(program, result.return_value)?;
+        Ok(Ran { frame: after, verdict, outcome: self.outcome(direction)? })
+    }
+
+    fn run_once(
+        &mut self,
+        program: Program,
+        frame: &[u8],
+        context: Option<&[u8]>,
+    ) -> Result<(TestRunResult, Vec<u8>), Error> {
+        let mut after = vec![0; frame.len().saturating_add(GROWTH)];
+        let options = TestRunOptions {
+            data_in: Some(frame),
+            data_out: Some(&mut after),
+            ctx_in: context.filter(|_| program != Program::Xdp),
+            ..TestRunOptions::default()
+        };
+        let what = || format!("running the program {}", program.name());
+        let result = match program {
+            Program::Xdp => self.loaded.xdp(program)?.test_run(options).context(what)?,
+            _ => self.loaded.tc(program)?.test_run(options).context(what)?,
+        };
+        after.truncate(usize::try_from(result.data_size_out).unwrap_or(usize::MAX));
+        Ok((result, after))
+    }
+
+    /// The outcome whose counter has changed.
+    fn outcome(&self, direction: Direction) -> Result<Outcome, Error> {
+        let what = || "reading the counters of the copy".into();
+        let reasons =
+            self.maps.reason_counters.new.get(&(direction as u32), 0).context(what)?;
+        let counted = |reason: &&Reason| reasons.iter().any(|cpu| cpu.get(**reason).packets > 0);
+        if let Some(reason) = Reason::ALL.iter().find(counted) {
+            return Ok(Outcome::NotRewritten(*reason));
+        }
+        for slot in 0..self.slots {
+            let counters = self.maps.peer_counters.new.get(&slot, 0).context(what)?;
+            let packets = counters.iter().map(|cpu| match direction {
+                Direction::Egress => cpu.egress.packets,
+                Direction::Ingress => cpu.ingress.packets.max(cpu.router_errors),
+            });
+            if packets.max() > Some(0) {
+                return Ok(Outcome::Rewritten { slot });
+            }
+        }
+        Ok(Outcome::NotOurs)
+    }
+}
+
+fn is_invalid(error: &Error) -> bool {
+    is_io(error, io::ErrorKind::InvalidInput)
+}
+
+fn refusal(error: Error, program: Program, len: usize) -> Error {
+    if !is_invalid(&error) {
+        return error;
+    }
+    Error::refused(
+        format!("the kernel does not run the program {} on a frame of {len} bytes", program.name()),
+        "explain another packet of the same flow: a test run takes frames from 14 bytes to less than \
+         a page",
+    )
+}
+
+/// The verdict of a program's return value. Linux, include/uapi/linux/pkt_cls.h: TC_ACT_UNSPEC and TC_ACT_SHOT;
+/// include/uapi/linux/bpf.h: XDP_PASS and XDP_DROP.
+fn verdict(program: Program, value: u32) -> Result<Verdict, Error> {
+    match (program, value) {
+        (Program::Egress | Program::Ingress, u32::MAX) | (Program::Xdp, 2) => Ok(Verdict::Pass),
+        (Program::Egress | Program::Ingress, 2) | (Program::Xdp, 1) => Ok(Verdict::Drop),
+        _ => Err(Error::kernel(
+            format!("running the program {}", program.name()),
+            anyhow::anyhow!("it returned {value}"),
+        )),
+    }
+}
