@@ -12,7 +12,7 @@ use nix::net::if_::if_nametoindex;
 use tracing_subscriber::EnvFilter;
 use tunnel_user::commands::check::Level;
 use tunnel_user::commands::{
-    apply, attach, check, confirm, detach, diff, doctor, downgrade, peer, ping, revert, run, stats,
+    apply, attach, check, confirm, detach, diff, doctor, downgrade, explain, explain_all, peer, ping, revert, run, stats,
     status, switch,
 };
 use tunnel_user::error::{Context as _, Error};
@@ -23,6 +23,7 @@ use tunnel_user::ops::difference::Difference;
 use tunnel_user::plan::peer_edit::Edit;
 use tunnel_user::trial::GuardState;
 
+use cli::explain::ExplainArgs;
 use cli::peer::{NetworkArg, PeerCommand};
 use cli::{ApplyArgs, Cli, Command, IngressArg, StatusArgs};
 use output::trace::Destination;
@@ -164,6 +165,7 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
             }
             print(&if json { as_json(&report)? } else { output::doctor::text(&report) })?;
         }
+        Command::Explain(args) => code = explain_command(args).await?,
         Command::Peer(command) => peer_command(command).await?,
         Command::Stats { json, watch: true } => watch::stats(json, cli.verbose).await?,
         Command::Stats { json, watch: false } => {
@@ -240,6 +242,19 @@ async fn apply_command(args: ApplyArgs, netns: Option<&str>) -> Result<(), Error
     } else {
         output::trial::applied(&report, netns)?
     })
+}
+
+async fn explain_command(args: ExplainArgs) -> Result<ExitCode, Error> {
+    let Some(subject) = args.subject() else {
+        let proof = progress::during("checking every pair", explain_all::run(&args.config)).await?;
+        print(&if args.json { as_json(&proof)? } else { output::explain::proof(&proof) })?;
+        let failed = ExitCode::from(EXIT_UNHEALTHY);
+        return Ok(if proof.holds() { ExitCode::SUCCESS } else { failed });
+    };
+    let explaining = explain::run(&subject, args.direction(), args.on.interface.as_deref());
+    let explanation = progress::during("running the packet", explaining).await?;
+    print(&if args.json { as_json(&explanation)? } else { output::explain::text(&explanation) })?;
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn peer_command(command: PeerCommand) -> Result<(), Error> {

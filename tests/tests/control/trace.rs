@@ -1,13 +1,12 @@
 //! Tests that `rewrite trace` shows live packets as the host sees them and as the network sees them, and leaves nothing
 //! behind.
 
-use std::fs::File;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
-use pcap_file::pcapng::blocks::enhanced_packet::EnhancedPacketOption;
-use pcap_file::pcapng::{Block, PcapNgReader};
+use pcap_parser::pcapng::{Block, OptionCode};
+use pcap_parser::{PcapBlockOwned, PcapError, create_reader};
 use serde_json::Value;
 use testkit::lab::{A_PRIVATE, A_PUBLIC, B_PRIVATE, B_PUBLIC};
 use testkit::netns::Namespace;
@@ -137,17 +136,24 @@ fn a_file_holds_each_packet_on_both_sides() -> Result<()> {
     require_ping(host)?;
     let (status, lines) = process.end()?;
     ensure!(status.success(), "{lines:?}");
-    let mut reader = PcapNgReader::new(File::open(&path)?)?;
+    let file = std::fs::read(&path)?;
     let mut packets = Vec::new();
-    while let Some(block) = reader.next_block() {
-        let Block::EnhancedPacket(packet) = block? else { continue };
-        let comment = packet.options.iter().find_map(|option| match option {
-            EnhancedPacketOption::Comment(comment) => Some(comment.to_string()),
-            _ => None,
-        });
-        let addresses = packet.data.get(26..34).context("a short packet")?.to_vec();
-        assert_eq!(packet.original_len, FRAME_LEN);
-        packets.push((packet.interface_id, addresses, comment.context("no comment")?));
+    let mut reader = create_reader(1 << 20, &file[..]).map_err(|_| anyhow::anyhow!("no capture"))?;
+    loop {
+        let (offset, block) = match reader.next() {
+            Ok(next) => next,
+            Err(PcapError::Eof) => break,
+            Err(error) => anyhow::bail!("the capture is cut: {error:?}"),
+        };
+        if let PcapBlockOwned::NG(Block::EnhancedPacket(packet)) = block {
+            let comment = packet.options.iter().find(|option| option.code == OptionCode::Comment);
+            let comment = comment.context("no comment")?.as_bytes();
+            let comment = String::from_utf8(comment.context("a cut comment")?.to_vec())?;
+            let addresses = packet.data.get(26..34).context("a short packet")?.to_vec();
+            assert_eq!(packet.origlen, FRAME_LEN);
+            packets.push((packet.if_id, addresses, comment));
+        }
+        reader.consume(offset);
     }
     let [a, b, public_a, public_b] =
         [A_PRIVATE, B_PRIVATE, A_PUBLIC, B_PUBLIC].map(|address| address.octets());

@@ -1,6 +1,7 @@
 //! Defines the arguments of the command line.
 
 pub mod attach;
+pub mod explain;
 pub mod peer;
 pub mod trace;
 
@@ -11,6 +12,7 @@ use tunnel_user::commands::ping::COUNT;
 use tunnel_user::trial::ConfirmWithin;
 
 pub use attach::{AttachArgs, IngressArg};
+use explain::ExplainArgs;
 use peer::PeerCommand;
 
 const DEFAULT_CONFIG: &str = "/etc/rewrite/cluster.toml";
@@ -29,6 +31,7 @@ Examples:
   rewrite status                    what is attached, what is wrong, who was heard
   rewrite ping                      whether packets arrive at the peers, and answers here
   rewrite doctor                    what on this host harms the traffic
+  rewrite explain 10.0.0.1 10.0.0.2 what the programs do with a packet
   rewrite run eth0                  attach, and follow the file
   rewrite detach eth0               undo the attach
 
@@ -233,6 +236,21 @@ apply, the rollback includes changes by `rewrite peer`, and detach ends the tria
         #[arg(long)]
         json: bool,
     },
+
+    /// Run a packet through a copy of the attached programs, and say what becomes of it; changes nothing
+    #[command(after_help = "\
+Examples:
+  rewrite explain 10.0.0.1 10.0.0.2                 an echo request that leaves this host
+  rewrite explain 10.0.0.1 10.0.0.2 tcp/24007
+  rewrite explain 203.0.113.2 198.51.100.2 --in     a packet that arrives from the wire
+  rewrite explain --pcap lost.pcap --packet 3 --in
+  rewrite explain --hex \"4500 001c ...\" --json
+  rewrite explain --all --config cluster.toml       every pair of members, from the file alone
+
+The copy has the programs, settings and entries of the attached interface: no packet is sent,
+and no counter, flow or entry of the interface changes. With --all, exits with 1 if a packet
+between two members does not arrive as it was sent; that needs no attach and no root.")]
+    Explain(ExplainArgs),
 
     /// Check the file and this host for obstacles to an attach; changes nothing
     #[command(after_help = "Examples:\n  rewrite check\n  rewrite check --config cluster.toml\n\n\

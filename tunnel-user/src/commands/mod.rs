@@ -9,6 +9,8 @@ pub mod detach;
 pub mod diff;
 pub mod doctor;
 pub mod downgrade;
+pub mod explain;
+pub mod explain_all;
 pub mod peer;
 pub mod peer_report;
 pub mod ping;

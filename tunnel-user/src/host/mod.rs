@@ -4,6 +4,7 @@
 pub mod arp;
 pub mod boot_unit;
 pub mod bridge_netfilter;
+pub mod capture_file;
 pub mod clock;
 pub mod echo_socket;
 pub mod file_changes;

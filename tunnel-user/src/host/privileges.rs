@@ -16,6 +16,8 @@ const CAP_BPF: u32 = 39;
 pub enum Task {
     /// Read and change maps and interfaces: CAP_NET_ADMIN and CAP_BPF.
     UseMaps,
+    /// Everything in [`Task::UseMaps`]; in addition, load programs for a test run, which needs CAP_PERFMON.
+    TestPrograms,
     /// Everything in [`Task::UseMaps`]; in addition, load programs, whose pointer arithmetic the verifier allows only
     /// with CAP_PERFMON (Linux, kernel/bpf/verifier.c, allow_ptr_leaks), and send move notices, which needs
     /// CAP_NET_RAW.
@@ -57,7 +59,7 @@ fn missing(effective: u64, task: Task) -> Vec<&'static str> {
     if !has(CAP_BPF) && !has(CAP_SYS_ADMIN) {
         missing.push("CAP_BPF");
     }
-    if task == Task::LoadPrograms && !has(CAP_PERFMON) && !has(CAP_SYS_ADMIN) {
+    if task != Task::UseMaps && !has(CAP_PERFMON) && !has(CAP_SYS_ADMIN) {
         missing.push("CAP_PERFMON");
     }
     missing
@@ -91,6 +93,12 @@ mod tests {
         let effective = 1 << CAP_BPF | 1 << CAP_NET_ADMIN;
         assert_eq!(missing(effective, Task::UseMaps), NOTHING);
         assert_eq!(missing(effective, Task::LoadPrograms), ["CAP_NET_RAW", "CAP_PERFMON"]);
+    }
+
+    #[test]
+    fn a_test_run_takes_perfmon_alone_beside_the_maps() {
+        let effective = 1 << CAP_BPF | 1 << CAP_NET_ADMIN;
+        assert_eq!(missing(effective, Task::TestPrograms), ["CAP_PERFMON"]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod diff;
 pub mod doctor;
 pub mod downgrade;
 mod pcapng;
+pub mod explain;
 pub mod peers;
 pub mod ping;
 pub mod progress;

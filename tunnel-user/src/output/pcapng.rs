@@ -5,12 +5,10 @@ use std::borrow::Cow;
 use std::io::{self, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use pcap_file::pcapng::PcapNgWriter;
-use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption};
-use pcap_file::pcapng::blocks::interface_description::{
-    InterfaceDescriptionBlock, InterfaceDescriptionOption,
+use pcap_parser::pcapng::{
+    EnhancedPacketBlock, InterfaceDescriptionBlock, OptionCode, PcapNGOption, SectionHeaderBlock,
 };
-use pcap_file::{DataLink, PcapError};
+use pcap_parser::{Linktype, ToVec};
 use tunnel_common::outcome::{Direction, Verdict};
 use tunnel_common::settings::ETHERNET_HEADER_LEN;
 use tunnel_common::trace::SNAP_LEN;
@@ -24,41 +22,60 @@ const NANOSECONDS: u8 = 9;
 /// The interfaces of the file, in the order of their descriptions.
 const HOST: u32 = 0;
 const WIRE: u32 = 1;
-/// The direction in a packet's flags (section 4.3.1).
+/// The option of a packet's flags (section 4.3), and the direction in them (section 4.3.1).
+const EPB_FLAGS: OptionCode = OptionCode(2);
 const INBOUND: u32 = 1;
 const OUTBOUND: u32 = 2;
 
+/// The section's length is not known in advance (section 4.1).
+const UNKNOWN_LEN: i64 = -1;
+
 /// A file that is being written.
 pub struct Capture {
-    writer: PcapNgWriter<Box<dyn Write>>,
+    file: Box<dyn Write>,
     link_header_len: u8,
 }
 
 impl Capture {
     /// Begins the file, with two interfaces: `eth0 host`, and `eth0 wire`.
-    pub fn begin(
-        file: Box<dyn Write>,
-        interface: &str,
-        link_header_len: u8,
-    ) -> Result<Self, PcapError> {
-        let mut writer = PcapNgWriter::new(file)?;
+    pub fn begin(mut file: Box<dyn Write>, interface: &str, link_header_len: u8) -> io::Result<Self> {
+        // The crate fills in types, lengths and magic numbers.
+        write(&mut file, &mut SectionHeaderBlock {
+            block_type: 0,
+            block_len1: 0,
+            bom: 0,
+            major_version: 0,
+            minor_version: 0,
+            section_len: UNKNOWN_LEN,
+            options: Vec::new(),
+            block_len2: 0,
+        })?;
         let linktype = match link_header_len {
-            ETHERNET_HEADER_LEN => DataLink::ETHERNET,
-            _ => DataLink::RAW,
+            ETHERNET_HEADER_LEN => Linktype::ETHERNET,
+            _ => Linktype::RAW,
         };
         for (side, description) in [
             ("host", "packets with private addresses, as the software of this host sees them"),
             ("wire", "packets with public addresses, as the network sees them"),
         ] {
-            let options = vec![
-                InterfaceDescriptionOption::IfName(format!("{interface} {side}").into()),
-                InterfaceDescriptionOption::IfDescription(description.into()),
-                InterfaceDescriptionOption::IfTsResol(NANOSECONDS),
-            ];
-            let snaplen = SNAP_LEN as u32;
-            writer.write_pcapng_block(InterfaceDescriptionBlock { linktype, snaplen, options })?;
+            let name = format!("{interface} {side}");
+            write(&mut file, &mut InterfaceDescriptionBlock {
+                block_type: 0,
+                block_len1: 0,
+                linktype,
+                reserved: 0,
+                snaplen: SNAP_LEN as u32,
+                options: vec![
+                    option(OptionCode::IfName, name.as_bytes()),
+                    option(OptionCode::IfDescription, description.as_bytes()),
+                    option(OptionCode::IfTsresol, &[NANOSECONDS]),
+                ],
+                block_len2: 0,
+                if_tsresol: NANOSECONDS,
+                if_tsoffset: 0,
+            })?;
         }
-        Ok(Self { writer, link_header_len })
+        Ok(Self { file, link_header_len })
     }
 
     /// Writes a packet on both sides, each with a comment; a dropped packet only on the side that it came from.
@@ -96,21 +113,32 @@ impl Capture {
             len => usize::from(len),
         };
         let data = captured.bytes.get(skipped..).unwrap_or_default();
-        let block = EnhancedPacketBlock {
-            interface_id: side,
-            timestamp: at.duration_since(UNIX_EPOCH).unwrap_or_default(),
-            original_len: captured.len.saturating_sub(skipped as u32),
-            data: Cow::Borrowed(data),
+        let time = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+        write(&mut self.file, &mut EnhancedPacketBlock {
+            block_type: 0,
+            block_len1: 0,
+            if_id: side,
+            ts_high: (time >> 32) as u32,
+            ts_low: time as u32,
+            caplen: data.len() as u32,
+            origlen: captured.len.saturating_sub(skipped as u32),
+            data,
             options: vec![
-                EnhancedPacketOption::Comment(comment.into()),
-                EnhancedPacketOption::Flags(flags),
+                option(OptionCode::Comment, comment.as_bytes()),
+                option(EPB_FLAGS, &flags.to_le_bytes()),
             ],
-        };
-        self.writer.write_pcapng_block(block).map(drop).map_err(|error| match error {
-            PcapError::IoError(error) => error,
-            error => io::Error::other(error),
+            block_len2: 0,
         })
     }
+}
+
+fn option<'a>(code: OptionCode, value: &'a [u8]) -> PcapNGOption<'a> {
+    PcapNGOption { code, len: value.len() as u16, value: Cow::Borrowed(value) }
+}
+
+fn write(file: &mut impl Write, block: &mut impl ToVec) -> io::Result<()> {
+    file.write_all(&block.to_vec().map_err(io::Error::other)?)?;
+    file.flush()
 }
 
 #[cfg(test)]

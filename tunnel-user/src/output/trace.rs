@@ -8,7 +8,7 @@ use serde::Serialize;
 use tunnel_common::outcome::Direction;
 use tunnel_user::commands::trace::{Request, Seen, Trace};
 use tunnel_user::error::{Context as _, Error};
-use tunnel_user::plan::packet_summary::{PacketSummary, Transport};
+use tunnel_user::plan::packet_summary::PacketSummary;
 use tunnel_user::plan::traced_packet::{Captured, TracedOutcome};
 
 use super::pcapng::Capture;
@@ -133,28 +133,19 @@ struct Headers {
     source: String,
     destination: String,
     protocol: String,
-    source_port: Option<u16>,
-    destination_port: Option<u16>,
-    tcp_flags: Option<String>,
+    ports: Option<[u16; 2]>,
+    flags: String,
 }
 
 impl Headers {
     fn of(side: &Captured) -> Option<Self> {
-        let summary = side.summary.as_ref()?;
-        let ports = summary.transport.ports();
-        let (protocol, tcp_flags) = match &summary.transport {
-            Transport::Tcp(_, flags) => ("tcp".into(), Some(flags.clone())),
-            Transport::Udp(_) => ("udp".into(), None),
-            Transport::Icmp(..) => ("icmp".into(), None),
-            Transport::Headless(number) | Transport::Other(number) => (number.to_string(), None),
-        };
+        let PacketSummary { source, destination, transport, .. } = side.summary.as_ref()?;
         Some(Self {
-            source: summary.source.to_string(),
-            destination: summary.destination.to_string(),
-            protocol,
-            source_port: ports.map(|[source, _]| source),
-            destination_port: ports.map(|[_, destination]| destination),
-            tcp_flags,
+            source: source.to_string(),
+            destination: destination.to_string(),
+            protocol: transport.protocol(),
+            ports: transport.ports(),
+            flags: transport.flags().to_owned(),
         })
     }
 }

@@ -1,10 +1,14 @@
 //! Reads the headers of a captured frame, for people.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use etherparse::{LaxNetSlice, LaxSlicedPacket, TcpSlice, TransportSlice};
+use etherparse::{
+    Icmpv4Type, Icmpv6Type, LaxNetSlice, LaxSlicedPacket, TcpSlice, TransportSlice,
+};
 use tunnel_common::settings::ETHERNET_HEADER_LEN;
+
+use crate::model::Family;
 
 /// The length in bytes of the ICMP header before a quoted packet.
 const QUOTE_OFFSET: usize = 8;
@@ -16,100 +20,112 @@ pub struct PacketSummary {
     pub source: IpAddr,
     /// The destination address.
     pub destination: IpAddr,
-    /// The transport header.
-    pub transport: Transport,
+    /// The header behind the IP header.
+    pub transport: TransportHeader,
+    /// The identifiers of VLANs, the outer one first.
+    pub vlans: Vec<u16>,
     /// The addresses of the packet that an ICMP error quotes, source first.
     pub quoted: Option<[IpAddr; 2]>,
 }
 
-/// The transport header.
+/// The header behind the IP header.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Transport {
-    /// TCP, with the ports of the source and the destination, and the flags' letters.
+pub enum TransportHeader {
+    /// TCP, with the ports of the source and the destination, and the flags' names.
     Tcp([u16; 2], String),
     /// UDP, with the ports of the source and the destination.
     Udp([u16; 2]),
-    /// ICMP or ICMPv6, with its type and its code.
-    Icmp(u8, u8),
-    /// A fragment behind the first one, or a header that is cut off; the number is the IP protocol's.
-    Headless(u8),
-    /// Another protocol, by its number.
+    /// ICMP or ICMPv6, with the message in words.
+    Icmp(Family, String),
+    /// Another protocol, a fragment behind the first one, or a header that is cut off; the number is the IP protocol's.
     Other(u8),
 }
 
-impl Transport {
+impl TransportHeader {
+    /// The protocol's name: `tcp`, `udp`, `icmp`, `icmpv6`, or `protocol` with its number.
+    #[must_use]
+    pub fn protocol(&self) -> String {
+        match self {
+            Self::Tcp(..) => "tcp".into(),
+            Self::Udp(_) => "udp".into(),
+            Self::Icmp(Family::Ipv4, _) => "icmp".into(),
+            Self::Icmp(Family::Ipv6, _) => "icmpv6".into(),
+            Self::Other(number) => format!("protocol {number}"),
+        }
+    }
+
     /// The ports of the source and the destination.
     #[must_use]
     pub const fn ports(&self) -> Option<[u16; 2]> {
         match self {
             Self::Tcp(ports, _) | Self::Udp(ports) => Some(*ports),
-            Self::Icmp(..) | Self::Headless(_) | Self::Other(_) => None,
+            Self::Icmp(..) | Self::Other(_) => None,
+        }
+    }
+
+    /// TCP's flags, such as `SYN ACK`, or the ICMP message, such as `echo request`; empty for others.
+    #[must_use]
+    pub fn flags(&self) -> &str {
+        match self {
+            Self::Tcp(_, flags) | Self::Icmp(_, flags) => flags,
+            Self::Udp(_) | Self::Other(_) => "",
         }
     }
 }
 
 impl PacketSummary {
-    /// The IP packet in a frame whose link header has `link_header_len` bytes. `None` without a whole IP header.
+    /// The IP packet in a frame whose link header has `link_header_len` bytes. `None` without a whole IP header. The
+    /// packet may end early.
     #[must_use]
     pub fn of(frame: &[u8], link_header_len: u8) -> Option<Self> {
         let packet = match link_header_len {
             ETHERNET_HEADER_LEN => LaxSlicedPacket::from_ethernet(frame).ok()?,
             len => LaxSlicedPacket::from_ip(frame.get(usize::from(len)..)?).ok()?,
         };
-        Self::of_slices(&packet)
-    }
-
-    fn of_slices(packet: &LaxSlicedPacket<'_>) -> Option<Self> {
         let net = packet.net.as_ref()?;
         let [source, destination] = addresses(net)?;
-        let payload = net.ip_payload_ref()?;
+        let number = net.ip_payload_ref()?.ip_number.0;
+        let vlans = packet.vlan_ids().into_iter().map(etherparse::VlanId::value).collect();
         let quoted = match &packet.transport {
             Some(TransportSlice::Icmpv4(icmp)) => quoted(icmp.slice()),
             Some(TransportSlice::Icmpv6(icmp)) => quoted(icmp.slice()),
             _ => None,
         };
-        let transport = match &packet.transport {
-            Some(TransportSlice::Tcp(tcp)) => {
-                Transport::Tcp([tcp.source_port(), tcp.destination_port()], flags(tcp))
-            }
-            Some(TransportSlice::Udp(udp)) => {
-                Transport::Udp([udp.source_port(), udp.destination_port()])
-            }
-            Some(TransportSlice::Icmpv4(icmp)) => Transport::Icmp(icmp.type_u8(), icmp.code_u8()),
-            Some(TransportSlice::Icmpv6(icmp)) => Transport::Icmp(icmp.type_u8(), icmp.code_u8()),
-            _ if payload.fragmented || packet.stop_err.is_some() => {
-                Transport::Headless(payload.ip_number.0)
-            }
-            _ => Transport::Other(payload.ip_number.0),
-        };
-        Some(Self { source, destination, transport, quoted })
+        let transport = packet.transport.as_ref();
+        let transport = transport.and_then(header).unwrap_or(TransportHeader::Other(number));
+        Some(Self { source, destination, transport, vlans, quoted })
     }
 
     /// The addresses of the packet, and of the packet that it quotes.
     pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
         [self.source, self.destination].into_iter().chain(self.quoted.into_iter().flatten())
     }
+
+    /// The addresses with their ports: `10.0.0.1:40000 > 10.0.0.2:443`.
+    #[must_use]
+    pub fn ends(&self) -> String {
+        let Self { source, destination, .. } = *self;
+        match self.transport.ports() {
+            Some([from, to]) => {
+                let [from, to] = [(source, from), (destination, to)].map(SocketAddr::from);
+                format!("{from} > {to}")
+            }
+            None => format!("{source} > {destination}"),
+        }
+    }
 }
 
 impl fmt::Display for PacketSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { source, destination, transport, quoted } = self;
-        match transport {
-            Transport::Tcp([from, to], flags) => {
-                write!(f, "TCP {source}.{from} > {destination}.{to} [{flags}]")?;
-            }
-            Transport::Udp([from, to]) => write!(f, "UDP {source}.{from} > {destination}.{to}")?,
-            Transport::Icmp(kind, code) => {
-                write!(f, "ICMP {source} > {destination} type {kind} code {code}")?;
-            }
-            Transport::Headless(number) => {
-                write!(f, "fragment {source} > {destination} protocol {number}")?;
-            }
-            Transport::Other(number) => {
-                write!(f, "IP {source} > {destination} protocol {number}")?;
-            }
+        write!(f, "{} {}", self.transport.protocol(), self.ends())?;
+        match self.transport.flags() {
+            "" => {}
+            flags => write!(f, " {flags}")?,
         }
-        match quoted {
+        for vlan in &self.vlans {
+            write!(f, " VLAN {vlan}")?;
+        }
+        match self.quoted {
             Some([source, destination]) => write!(f, " about {source} > {destination}"),
             None => Ok(()),
         }
@@ -142,19 +158,48 @@ fn quoted(message: &[u8]) -> Option<[IpAddr; 2]> {
     addresses(packet.net.as_ref()?)
 }
 
-/// The letters that tcpdump uses; a dot is an acknowledgement.
+fn header(transport: &TransportSlice<'_>) -> Option<TransportHeader> {
+    Some(match transport {
+        TransportSlice::Tcp(tcp) => {
+            TransportHeader::Tcp([tcp.source_port(), tcp.destination_port()], flags(tcp))
+        }
+        TransportSlice::Udp(udp) => {
+            TransportHeader::Udp([udp.source_port(), udp.destination_port()])
+        }
+        TransportSlice::Icmpv4(icmp) => {
+            let message = match icmp.icmp_type() {
+                Icmpv4Type::EchoRequest(_) => "echo request".into(),
+                Icmpv4Type::EchoReply(_) => "echo reply".into(),
+                _ => format!("type {} code {}", icmp.type_u8(), icmp.code_u8()),
+            };
+            TransportHeader::Icmp(Family::Ipv4, message)
+        }
+        TransportSlice::Icmpv6(icmp) => {
+            let message = match icmp.icmp_type() {
+                Icmpv6Type::EchoRequest(_) => "echo request".into(),
+                Icmpv6Type::EchoReply(_) => "echo reply".into(),
+                _ => format!("type {} code {}", icmp.type_u8(), icmp.code_u8()),
+            };
+            TransportHeader::Icmp(Family::Ipv6, message)
+        }
+        TransportSlice::Igmp(_) => return None,
+    })
+}
+
+/// The names of the flags that are set.
 fn flags(tcp: &TcpSlice<'_>) -> String {
     let flags = [
-        (tcp.fin(), 'F'),
-        (tcp.syn(), 'S'),
-        (tcp.rst(), 'R'),
-        (tcp.psh(), 'P'),
-        (tcp.urg(), 'U'),
-        (tcp.ece(), 'E'),
-        (tcp.cwr(), 'W'),
-        (tcp.ack(), '.'),
+        (tcp.syn(), "SYN"),
+        (tcp.ack(), "ACK"),
+        (tcp.psh(), "PSH"),
+        (tcp.fin(), "FIN"),
+        (tcp.rst(), "RST"),
+        (tcp.urg(), "URG"),
+        (tcp.ece(), "ECE"),
+        (tcp.cwr(), "CWR"),
     ];
-    flags.iter().filter(|(is_set, _)| *is_set).map(|(_, letter)| letter).collect()
+    let set: Vec<_> = flags.iter().filter(|(is_set, _)| *is_set).map(|(_, name)| *name).collect();
+    set.join(" ")
 }
 
 #[cfg(test)]
@@ -187,7 +232,7 @@ mod tests {
         let frame = written(|bytes| {
             ethernet().ipv4(A, B, 64).tcp(40000, 24007, 1, 1000).syn().ack(7).write(bytes, &[])
         });
-        assert_eq!(text(&frame, 14), "TCP 10.0.0.1.40000 > 10.0.0.2.24007 [S.]");
+        assert_eq!(text(&frame, 14), "tcp 10.0.0.1:40000 > 10.0.0.2:24007 SYN ACK");
     }
 
     #[test]
@@ -196,7 +241,7 @@ mod tests {
         let frame = written(|bytes| {
             ethernet().single_vlan(vlan).ipv4(A, B, 64).udp(5, 6).write(bytes, &[0; 500])
         });
-        assert_eq!(text(&frame[..100], 14), "UDP 10.0.0.1.5 > 10.0.0.2.6");
+        assert_eq!(text(&frame[..100], 14), "udp 10.0.0.1:5 > 10.0.0.2:6 VLAN 5");
     }
 
     #[test]
@@ -205,9 +250,9 @@ mod tests {
         let frame = written(|bytes| {
             PacketBuilder::ipv6(source, source, 64).icmpv6_echo_request(1, 2).write(bytes, &[])
         });
-        assert_eq!(text(&frame, 0), "ICMP fd00::1 > fd00::1 type 128 code 0");
+        assert_eq!(text(&frame, 0), "icmpv6 fd00::1 > fd00::1 echo request");
         let behind = [&[0; 24][..], &frame].concat();
-        assert_eq!(text(&behind, 24), "ICMP fd00::1 > fd00::1 type 128 code 0");
+        assert_eq!(text(&behind, 24), "icmpv6 fd00::1 > fd00::1 echo request");
     }
 
     #[test]
@@ -216,12 +261,12 @@ mod tests {
         let frame = written(|bytes| {
             ethernet()
                 .ipv4([192, 0, 2, 9], A, 64)
-                .icmpv4(etherparse::Icmpv4Type::TimeExceeded(
+                .icmpv4(Icmpv4Type::TimeExceeded(
                     etherparse::icmpv4::TimeExceededCode::TtlExceededInTransit,
                 ))
                 .write(bytes, &quoted)
         });
-        let expected = "ICMP 192.0.2.9 > 10.0.0.1 type 11 code 0 about 10.0.0.1 > 10.0.0.2";
+        let expected = "icmp 192.0.2.9 > 10.0.0.1 type 11 code 0 about 10.0.0.1 > 10.0.0.2";
         assert_eq!(text(&frame, 14), expected);
         let echo = written(|bytes| {
             ethernet().ipv4(B, A, 64).icmpv4_echo_request(1, 2).write(bytes, &quoted)
@@ -233,7 +278,7 @@ mod tests {
     fn a_later_fragment_has_no_ports() {
         let mut frame = written(|bytes| ethernet().ipv4(A, B, 64).udp(5, 6).write(bytes, &[0; 64]));
         frame[21] = 100;
-        assert_eq!(text(&frame, 14), "fragment 10.0.0.1 > 10.0.0.2 protocol 17");
+        assert_eq!(text(&frame, 14), "protocol 17 10.0.0.1 > 10.0.0.2");
     }
 
     #[test]
@@ -243,7 +288,7 @@ mod tests {
             assert_eq!(text(&frame[..len], 14), "", "{len}");
         }
         for len in 34..54 {
-            let expected = "fragment 10.0.0.1 > 10.0.0.2 protocol 6";
+            let expected = "protocol 6 10.0.0.1 > 10.0.0.2";
             assert_eq!(text(&frame[..len], 14), expected, "{len}");
         }
     }

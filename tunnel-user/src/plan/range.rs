@@ -20,6 +20,12 @@ pub trait Address: Copy + Ord + Default + AsRef<[u8]> + fmt::Debug {
     /// The address with all bits after the first `length` cleared.
     fn masked(self, length: u8) -> Self;
 
+    /// The address as a number.
+    fn number(self) -> u128;
+
+    /// The address with this number. Ignores the bits that an address of this family lacks.
+    fn from_number(number: u128) -> Self;
+
     /// The value of the field [`tunnel_common::peers::Peer::tie`] in an entry with these two addresses.
     fn tie(private: Self, public: Self) -> Self;
 }
@@ -41,6 +47,14 @@ impl Address for [u8; 4] {
     fn masked(self, length: u8) -> Self {
         let host = u32::MAX.checked_shr(length.into()).unwrap_or(0);
         (u32::from_be_bytes(self) & !host).to_be_bytes()
+    }
+
+    fn number(self) -> u128 {
+        u32::from_be_bytes(self).into()
+    }
+
+    fn from_number(number: u128) -> Self {
+        (number as u32).to_be_bytes()
     }
 
     /// IPv4 needs no tie: one word of 8 bytes holds both addresses, and the programs read the word whole.
@@ -68,6 +82,14 @@ impl Address for [u8; 16] {
         (u128::from_be_bytes(self) & !host).to_be_bytes()
     }
 
+    fn number(self) -> u128 {
+        u128::from_be_bytes(self)
+    }
+
+    fn from_number(number: u128) -> Self {
+        number.to_be_bytes()
+    }
+
     fn tie(private: Self, public: Self) -> Self {
         tunnel_common::peers::tie(private, public)
     }
@@ -91,6 +113,17 @@ impl<A: Address> Range<A> {
     /// Converts `prefix` to a range, if it is of this family.
     pub fn of(prefix: Prefix) -> Option<Self> {
         A::of(prefix.address()).map(|address| Self { address, length: prefix.length() })
+    }
+
+    /// The number of the range's addresses; `u128::MAX` for all IPv6 addresses.
+    pub fn size(&self) -> u128 {
+        let host = A::FAMILY.bits().saturating_sub(self.length);
+        1_u128.checked_shl(host.into()).unwrap_or(u128::MAX)
+    }
+
+    /// The address at this position of the range, from 0.
+    pub fn at(&self, position: u128) -> A {
+        A::from_number(self.address.number() | position)
     }
 
     /// True if the range holds exactly one address.
