@@ -12,8 +12,8 @@ use nix::net::if_::if_nametoindex;
 use tracing_subscriber::EnvFilter;
 use tunnel_user::commands::check::Level;
 use tunnel_user::commands::{
-    apply, attach, check, confirm, detach, diff, doctor, downgrade, explain, explain_all, peer, ping, revert, run, stats,
-    status, switch,
+    apply, attach, check, confirm, detach, diff, doctor, downgrade, explain, explain_all, peer,
+    ping, revert, run, stats, status, switch,
 };
 use tunnel_user::error::{Context as _, Error};
 use tunnel_user::host::clock::monotonic;

@@ -18,6 +18,7 @@ const COMMANDS: &[&str] = &[
     "stats",
     "check",
     "diff",
+    "explain",
 ];
 
 #[test]

@@ -20,6 +20,8 @@ mod detach_held;
 mod diff;
 mod doctor;
 mod dual_stack;
+mod explain;
+mod explain_all;
 mod failed_attach;
 mod firewall;
 mod foreign_pins;

@@ -192,9 +192,10 @@ impl Given {
 fn frame(subject: &Subject) -> Result<(Vec<u8>, Option<String>), Error> {
     match subject {
         Subject::Addresses { source, destination, transport } => {
-            let frame = probe_packet::build(*source, *destination, *transport).map_err(|error| {
-                Error::refused(error.to_string(), "give two addresses of one family")
-            })?;
+            let frame =
+                probe_packet::build(*source, *destination, *transport).map_err(|error| {
+                    Error::refused(error.to_string(), "give two addresses of one family")
+                })?;
             Ok((frame, Some(transport.assumed())))
         }
         Subject::Packet(bytes) => Ok((probe_packet::framed(bytes), None)),
@@ -218,12 +219,14 @@ async fn run_copy(
         let interface = folder.interface();
         return Err(Error::refused(
             format!("the programs of {interface} do not run"),
-            format!("rewrite status names the fault; rewrite attach {interface} attaches them again"),
+            format!(
+                "rewrite status names the fault; rewrite attach {interface} attaches them again"
+            ),
         ));
     };
-    let mut copy = PrivateCopy::of(folder, place, &attachment.settings, attachment.ifindex)?;
-    copy.require_same(folder, direction)?;
-    Ok((copy.run(direction, frame)?, place.program(direction).name()))
+    let (settings, link) = (&attachment.settings, attachment.ifindex);
+    let copy = PrivateCopy::of(folder, place, settings, link, direction)?;
+    Ok((copy.run(frame)?, place.program(direction).name()))
 }
 
 fn explain(
@@ -288,11 +291,7 @@ fn ends(summary: &PacketSummary) -> Ends {
     Ends { source: summary.source.to_string(), destination: summary.destination.to_string() }
 }
 
-fn entry(
-    tables: &PeerTables,
-    address: IpAddr,
-    named: impl Fn(u32) -> String,
-) -> Option<Entry> {
+fn entry(tables: &PeerTables, address: IpAddr, named: impl Fn(u32) -> String) -> Option<Entry> {
     match address {
         IpAddr::V4(address) => entry_in(&tables.v4, address.octets(), named),
         IpAddr::V6(address) => entry_in(&tables.v6, address.octets(), named),
@@ -337,7 +336,8 @@ async fn route(
         Err(error) => return Err(error),
     };
     let links = Snapshot::take(netlink).await?.names();
-    let named = |link: &u32| links.get(link).cloned().unwrap_or_else(|| format!("interface {link}"));
+    let named =
+        |link: &u32| links.get(link).cloned().unwrap_or_else(|| format!("interface {link}"));
     let by_interface = next_hops.iter().any(|hop| named(&hop.link) == interface);
     let hops = next_hops.iter().map(|hop| match hop.gateway {
         Some(gateway) => format!("via {gateway} dev {}", named(&hop.link)),

@@ -57,7 +57,8 @@ pub async fn run(config: &Path) -> Result<Proof, Error> {
         failed_pairs = failed_pairs.saturating_add(checked.failed_pairs);
         members.extend(cluster.members().iter().map(|member| &member.name));
         let network = cluster.network().map(|network| network.name.to_string());
-        failures.extend(checked.failures.into_iter().map(|failed| failure(network.clone(), failed)));
+        failures
+            .extend(checked.failures.into_iter().map(|failed| failure(network.clone(), failed)));
     }
     Ok(Proof { members: members.len() as u64, pairs, failed_pairs, failures })
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use aya::maps::Map;
 use aya::programs::{ProgramError, SchedClassifier, Xdp};
 use aya::{Ebpf, EbpfLoader};
+use tunnel_common::outcome::Direction;
 use tunnel_common::settings::{ETHERNET_HEADER_LEN, SETTINGS};
 
 use super::loader::loader;
@@ -136,18 +137,37 @@ pub fn probe(ingress: Ingress) -> Result<(), Error> {
     let place = AttachPoint { hook: Hook::Tcx, ingress };
     let settings = everything(ETHERNET_HEADER_LEN);
     let options = LoadOptions { place, settings, verbose: false };
-    load_unpinned(&Capacity::least(), &options).map(|_| ())
+    load_unpinned(&Capacity::least(), &options, &BOTH).map(|_| ())
 }
 
-/// Like [`load`], but with new maps that have no pins. The maps and the programs end with the returned value.
+/// Like [`load`], but loads the programs of these directions only, with new maps that have no pins. The maps and the
+/// programs end with the returned value.
 ///
 /// # Errors
 /// The errors of [`load`].
-pub(super) fn load_unpinned(capacity: &Capacity, options: &LoadOptions) -> Result<Loaded, Error> {
-    load_with(Abi::Current, &[], capacity, options)
+pub(super) fn load_unpinned(
+    capacity: &Capacity,
+    options: &LoadOptions,
+    directions: &[Direction],
+) -> Result<Loaded, Error> {
+    let mut loaded = open_object(Abi::Current, &[], capacity, options)?;
+    verify(&mut loaded, directions)?;
+    Ok(loaded)
 }
 
 fn load_with(
+    abi: Abi,
+    pins: &[(&str, PathBuf)],
+    capacity: &Capacity,
+    options: &LoadOptions,
+) -> Result<Loaded, Error> {
+    let mut loaded = open_object(abi, pins, capacity, options)?;
+    verify(&mut loaded, &BOTH)?;
+    Ok(loaded)
+}
+
+/// The object with its maps, before the kernel verifies its programs.
+fn open_object(
     abi: Abi,
     pins: &[(&str, PathBuf)],
     capacity: &Capacity,
@@ -170,15 +190,13 @@ fn load_with(
     };
     size(&mut loader, capacity);
     let ebpf = create_maps(&mut loader, object, pins)?;
-    let mut loaded = Loaded { ebpf, place };
-    verify(&mut loaded)?;
-    Ok(loaded)
+    Ok(Loaded { ebpf, place })
 }
 
-/// Loads the programs of both directions in parallel: the kernel's verification takes most of an attach's time.
-fn verify(loaded: &mut Loaded) -> Result<(), Error> {
+/// Loads the programs of these directions in parallel: the kernel's verification takes most of an attach's time.
+fn verify(loaded: &mut Loaded, directions: &[Direction]) -> Result<(), Error> {
     let place = loaded.place;
-    let wanted = BOTH.map(|direction| place.program(direction));
+    let wanted: Vec<_> = directions.iter().map(|direction| place.program(*direction)).collect();
     let programs = loaded.ebpf.programs_mut().filter_map(|(name, program)| {
         let wanted = wanted.iter().find(|wanted| wanted.name() == name)?;
         Some((*wanted, program))

@@ -51,12 +51,7 @@ pub(super) struct Pair<T> {
 }
 
 impl<T: TryFrom<Map, Error = MapError>> Pair<T> {
-    fn open(
-        old: Open<'_>,
-        new: Open<'_>,
-        name: &'static str,
-        kind: Kind,
-    ) -> Result<Self, Error> {
+    fn open(old: Open<'_>, new: Open<'_>, name: &'static str, kind: Kind) -> Result<Self, Error> {
         let typed = |map: Map| T::try_from(map).context(|| format!("opening {name}"));
         Ok(Self { name, old: typed(old(name, kind)?)?, new: typed(new(name, kind)?)? })
     }

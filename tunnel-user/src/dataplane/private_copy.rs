@@ -33,6 +33,7 @@ pub struct PrivateCopy {
     maps: Pairs,
     slots: u32,
     link: u32,
+    direction: Direction,
 }
 
 /// The result of one run.
@@ -47,19 +48,20 @@ pub struct Ran {
 }
 
 impl PrivateCopy {
-    /// Copies the programs and the maps in `folder`, of the interface with the index `link`.
+    /// Copies the program of `direction` and the maps in `folder`, of the interface with the index `link`.
     ///
-    /// BPF_PROG_TEST_RUN takes Ethernet frames, so the copy's programs read an Ethernet header, also on an interface
+    /// BPF_PROG_TEST_RUN takes Ethernet frames, so the copy's program reads an Ethernet header, also on an interface
     /// with another link header or without one.
     ///
     /// # Errors
-    /// [`Error::Pins`] if the pinned programs have other instructions than the programs of this version;
-    /// [`Error::Host`] and [`Error::Kernel`] if the kernel refuses the programs or a map.
+    /// [`Error::Pins`] if the pinned program has other instructions than the program of this version; [`Error::Host`]
+    /// and [`Error::Kernel`] if the kernel refuses the program or a map.
     pub fn of(
         folder: &Folder,
         place: AttachPoint,
         settings: &Settings,
         link: u32,
+        direction: Direction,
     ) -> Result<Self, Error> {
         let settings = Settings { link_header_len: ETHERNET_HEADER_LEN, ..*settings };
         let options = LoadOptions { place, settings, verbose: false };
@@ -70,49 +72,21 @@ impl PrivateCopy {
             flows_v6: room.flows_v6.saturating_mul(2),
             ..room
         };
-        let mut loaded = load_unpinned(&capacity, &options)?;
-        let mut maps = Pairs::open(
-            &mut |name, kind| pinned(folder, name, kind),
-            &mut |name, _| loaded.take_map(name),
-        )?;
+        let mut loaded = load_unpinned(&capacity, &options, &[direction])?;
+        require_same(&mut loaded, folder, direction)?;
+        let mut maps =
+            Pairs::open(&mut |name, kind| pinned(folder, name, kind), &mut |name, _| {
+                loaded.take_map(name)
+            })?;
         maps.copy()?;
-        Ok(Self { loaded, maps, slots: room.slots, link })
+        Ok(Self { loaded, maps, slots: room.slots, link, direction })
     }
 
-    /// Requires that the pinned program of `direction` has the same instructions as the copy's.
-    ///
-    /// # Errors
-    /// [`Error::Pins`] if they differ.
-    pub fn require_same(&mut self, folder: &Folder, direction: Direction) -> Result<(), Error> {
-        let program = self.loaded.place().program(direction);
-        let what = || format!("inspecting the program {}", program.name());
-        let attached = ProgramInfo::from_pin(folder.program(program)).context(what)?.tag();
-        let copied = match program {
-            Program::Xdp => self.loaded.xdp(program)?.info().context(what)?.tag(),
-            _ => self.loaded.tc(program)?.info().context(what)?.tag(),
-        };
-        if attached == copied {
-            return Ok(());
-        }
-        let interface = folder.interface();
-        Err(Error::pins(
-            format!(
-                "the program {} on {interface} has the tag {attached:016x}, and this binary's has \
-                 the tag {copied:016x}",
-                program.name()
-            ),
-            format!(
-                "explain with the binary that attached {interface}, or replace its programs by this \
-                 version's: rewrite attach {interface}"
-            ),
-        ))
-    }
-
-    /// Runs `frame`, an Ethernet frame, through the program of `direction`. The copy's counters are still at zero.
+    /// Runs `frame`, an Ethernet frame, through the program. The copy's counters are still at zero.
     ///
     /// # Errors
     /// [`Error::Refused`] if the kernel takes no such frame; [`Error::Kernel`] if it refuses for another reason.
-    pub fn run(mut self, direction: Direction, frame: &[u8]) -> Result<Ran, Error> {
+    pub fn run(mut self, frame: &[u8]) -> Result<Ran, Error> {
         let mut context = [0; SKB_LEN];
         let mut put = |offset: usize| {
             if let Some(field) = context.get_mut(offset..offset + size_of::<u32>()) {
@@ -120,10 +94,10 @@ impl PrivateCopy {
             }
         };
         put(SKB_IFINDEX);
-        if direction == Direction::Ingress {
+        if self.direction == Direction::Ingress {
             put(SKB_INGRESS_IFINDEX);
         }
-        let program = self.loaded.place().program(direction);
+        let program = self.loaded.place().program(self.direction);
         let (result, after) = match self.run_once(program, frame, Some(&context)) {
             // Before Linux 5.9 (commit 21594c44083c), the context takes no interface.
             Err(error) if is_invalid(&error) => self.run_once(program, frame, None),
@@ -131,7 +105,7 @@ impl PrivateCopy {
         }
         .map_err(|error| refusal(error, program, frame.len()))?;
         let verdict = verdict(program, result.return_value)?;
-        Ok(Ran { frame: after, verdict, outcome: self.outcome(direction)? })
+        Ok(Ran { frame: after, verdict, outcome: self.outcome()? })
     }
 
     fn run_once(
@@ -157,10 +131,10 @@ impl PrivateCopy {
     }
 
     /// The outcome whose counter has changed.
-    fn outcome(&self, direction: Direction) -> Result<Outcome, Error> {
+    fn outcome(&self) -> Result<Outcome, Error> {
         let what = || "reading the counters of the copy".into();
-        let reasons =
-            self.maps.reason_counters.new.get(&(direction as u32), 0).context(what)?;
+        let direction = self.direction;
+        let reasons = self.maps.reason_counters.new.get(&(direction as u32), 0).context(what)?;
         let counted = |reason: &&Reason| reasons.iter().any(|cpu| cpu.get(**reason).packets > 0);
         if let Some(reason) = Reason::ALL.iter().find(counted) {
             return Ok(Outcome::NotRewritten(*reason));
@@ -177,6 +151,35 @@ impl PrivateCopy {
         }
         Ok(Outcome::NotOurs)
     }
+}
+
+/// Requires that the pinned program of `direction` has the same instructions as the copy's.
+///
+/// # Errors
+/// [`Error::Pins`] if they differ.
+fn require_same(loaded: &mut Loaded, folder: &Folder, direction: Direction) -> Result<(), Error> {
+    let program = loaded.place().program(direction);
+    let what = || format!("inspecting the program {}", program.name());
+    let attached = ProgramInfo::from_pin(folder.program(program)).context(what)?.tag();
+    let copied = match program {
+        Program::Xdp => loaded.xdp(program)?.info().context(what)?.tag(),
+        _ => loaded.tc(program)?.info().context(what)?.tag(),
+    };
+    if attached == copied {
+        return Ok(());
+    }
+    let interface = folder.interface();
+    Err(Error::pins(
+        format!(
+            "the program {} on {interface} has the tag {attached:016x}, and this binary's has \
+             the tag {copied:016x}",
+            program.name()
+        ),
+        format!(
+            "explain with the binary that attached {interface}, or replace its programs by this \
+             version's: rewrite attach {interface}"
+        ),
+    ))
 }
 
 fn is_invalid(error: &Error) -> bool {

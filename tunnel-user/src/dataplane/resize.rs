@@ -66,10 +66,10 @@ pub fn resize(folder: &Folder, capacity: &Capacity, options: &LoadOptions) -> Re
 
 fn resized(folder: &Folder, capacity: &Capacity, options: &LoadOptions) -> Result<(), Error> {
     let mut loaded: Loaded = load_into_new(folder, capacity, options)?;
-    let mut pairs = Pairs::open(
-        &mut |name, kind| map_pairs::pinned(folder, name, kind),
-        &mut |name, kind| pinned_new(folder, name, kind),
-    )?;
+    let mut pairs =
+        Pairs::open(&mut |name, kind| map_pairs::pinned(folder, name, kind), &mut |name, kind| {
+            pinned_new(folder, name, kind)
+        })?;
     pairs.copy()?;
     in_flight::begin(folder, Kind::Update)?;
     // If `exchange` fails, the marker of `in_flight::begin` stays, so that readers see an interrupted update: the
@@ -88,4 +88,3 @@ fn exchange(folder: &Folder, loaded: &mut Loaded, pairs: &mut Pairs) -> Result<(
     hook::replace(loaded, folder)?;
     pairs.catch_up()
 }
-

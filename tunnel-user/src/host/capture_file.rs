@@ -149,7 +149,11 @@ mod tests {
         let bare = [&[0x60][..], &[7; 40]].concat();
         for (link, header) in [(101, 0), (229, 0), (113, 16), (276, 20)] {
             let packet = [&vec![9; header], &bare[..]].concat();
-            assert_eq!(read_one(&pcap(link, &packet, 0), 1).unwrap().frame, framed(&bare), "{link}");
+            assert_eq!(
+                read_one(&pcap(link, &packet, 0), 1).unwrap().frame,
+                framed(&bare),
+                "{link}"
+            );
         }
         let error = read_one(&pcap(105, &[7; 20], 0), 1).unwrap_err().to_string();
         assert!(error.contains("the link type 105"), "{error}");

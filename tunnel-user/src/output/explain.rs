@@ -67,7 +67,8 @@ pub fn proof(proof: &Proof) -> String {
     }
     for failure in proof.failures.iter().take(PAIRS_SHOWN) {
         let network = failure.network.as_ref().map_or(String::new(), |name| format!(" on {name}"));
-        let _ = writeln!(text, "FAILS  {} to {}{network}: {}", failure.from, failure.to, failure.what);
+        let _ =
+            writeln!(text, "FAILS  {} to {}{network}: {}", failure.from, failure.to, failure.what);
     }
     if let Some(more @ 1..) = proof.failures.len().checked_sub(PAIRS_SHOWN) {
         let _ = writeln!(text, "and {more} more; rewrite explain --all --json has them");

@@ -28,14 +28,17 @@ impl<'a, A: Address, V> LongestMatch<'a, A, V> {
     /// [`Self::find`] among the entries that `has` accepts.
     #[must_use]
     pub fn find_if(&self, address: A, has: impl Fn(&V) -> bool) -> Option<(&'a Range<A>, &'a V)> {
-        let at = |length: &Reverse<u8>| Range { address: address.masked(length.0), length: length.0 };
-        let entries = self.lengths.iter().filter_map(|length| self.table.get_key_value(&at(length)));
+        let at =
+            |length: &Reverse<u8>| Range { address: address.masked(length.0), length: length.0 };
+        let entries =
+            self.lengths.iter().filter_map(|length| self.table.get_key_value(&at(length)));
         entries.into_iter().find(|(_, entry)| has(entry))
     }
 
     /// The ranges strictly within `range`, in order.
     pub fn within(&self, range: Range<A>) -> impl Iterator<Item = &'a Range<A>> + use<'a, A, V> {
-        let is_within = move |inner: &&Range<A>| inner.address.masked(range.length) == range.address;
+        let is_within =
+            move |inner: &&Range<A>| inner.address.masked(range.length) == range.address;
         // The table is sorted by first address, the wider range first.
         let behind = self.table.range(range..).map(|(inner, _)| inner);
         behind.take_while(is_within).filter(move |inner| inner.length > range.length)

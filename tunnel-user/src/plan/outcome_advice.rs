@@ -57,7 +57,9 @@ fn rewritten(facts: &Facts) -> String {
     let peer = facts.counted.as_deref().unwrap_or("a peer");
     match facts.direction {
         Direction::Egress => format!("the packet goes to {peer}"),
-        Direction::Ingress => format!("the packet comes from {peer}, or is an error about one to it"),
+        Direction::Ingress => {
+            format!("the packet comes from {peer}, or is an error about one to it")
+        }
     }
 }
 
@@ -66,18 +68,23 @@ fn left_alone(facts: &Facts) -> (String, Option<String>) {
     let list = || Some("rewrite peer list shows the addresses of the peers".to_owned());
     match (direction, &facts.entry) {
         (Direction::Egress, Some((name, role))) if *role != ROLE_PRIVATE => (
-            format!("{destination} is the public address of {name}: packets to it stay as they are"),
+            format!(
+                "{destination} is the public address of {name}: packets to it stay as they are"
+            ),
             Some(format!("for the private connection, send to the private address of {name}")),
         ),
         (Direction::Egress, _) => {
             (format!("no peer has {destination}: the packet stays as it is"), list())
         }
-        (Direction::Ingress, Some((name, _))) if facts.is_changed => {
-            (format!("a move notice of {name}, which the program marks for the kernel's echo"), None)
-        }
+        (Direction::Ingress, Some((name, _))) if facts.is_changed => (
+            format!("a move notice of {name}, which the program marks for the kernel's echo"),
+            None,
+        ),
         (Direction::Ingress, Some((name, ROLE_FORMER))) => (
             format!("{source} is a former address of {name}, and the drain is over"),
-            Some(format!("rewrite attach on {name} with the present file, or rewrite peer list here")),
+            Some(format!(
+                "rewrite attach on {name} with the present file, or rewrite peer list here"
+            )),
         ),
         (Direction::Ingress, Some((name, _))) => {
             (format!("the packet of {name} stays as it is"), None)
@@ -102,13 +109,17 @@ fn remedy(reason: Reason, facts: &Facts) -> Option<String> {
         ),
         Reason::PublicFlow => format!("dial the private address of {peer}"),
         Reason::Direct => format!("rewrite peer set {peer} --direct false"),
-        Reason::Bypass => "rewrite status shows the bypass rules; rewrite peer set NAME --no-bypass \
+        Reason::Bypass => {
+            "rewrite status shows the bypass rules; rewrite peer set NAME --no-bypass \
                            removes those of a peer"
-            .into(),
+                .into()
+        }
         Reason::NeighborDiscovery => return None,
-        Reason::Shadowed => "give the host an address that no other member has (rewrite explain --all \
+        Reason::Shadowed => {
+            "give the host an address that no other member has (rewrite explain --all \
                              names the members)"
-            .into(),
+                .into()
+        }
         Reason::SourceRouted | Reason::TooManyHeaders => {
             "send the packet without these extension headers".into()
         }

@@ -111,8 +111,7 @@ fn entry<A: Address>(
         direct: u8::from(peer.direct),
         public_flows: 0,
         length: private.length,
-        bypass: flag(own.bypasses, BYPASS_CLUSTER)
-            | flag(!peer.bypass.is_empty(), BYPASS_MEMBER),
+        bypass: flag(own.bypasses, BYPASS_CLUSTER) | flag(!peer.bypass.is_empty(), BYPASS_MEMBER),
         replies_native: 0,
         use_former_source: 0,
         awaited: 0,

@@ -123,10 +123,9 @@ pub fn build(
     let builder = PacketBuilder::ethernet2([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]).ip(header);
     let mut frame = Vec::new();
     let written = match (transport, Family::of(source)) {
-        (Transport::Tcp(port), _) => builder
-            .tcp(SOURCE_PORT, port.get(), 1, WINDOW)
-            .syn()
-            .write_to_vec(&mut frame, &[]),
+        (Transport::Tcp(port), _) => {
+            builder.tcp(SOURCE_PORT, port.get(), 1, WINDOW).syn().write_to_vec(&mut frame, &[])
+        }
         (Transport::Udp(port), _) => {
             builder.udp(SOURCE_PORT, port.get()).write_to_vec(&mut frame, &[])
         }

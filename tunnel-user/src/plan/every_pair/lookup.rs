@@ -32,7 +32,7 @@ impl<'a, A: Address> Lookup<'a, A> {
     /// The positions in the host's ranges that stand for all others. A lookup of the private or the public address
     /// gives the same entry for all positions between two of them: another entry begins or ends only at the first
     /// address of a range within, or behind its last one.
-    pub(super) fn positions(&self, host: &Host<A>) -> Vec<u128> {
+    fn positions(&self, host: &Host<A>) -> Vec<u128> {
         let mut positions = BTreeSet::from([0]);
         if !host.private.is_single() {
             for range in [host.private, host.public] {
@@ -45,28 +45,53 @@ impl<'a, A: Address> Lookup<'a, A> {
         positions.into_iter().filter(|position| *position < host.private.size()).collect()
     }
 
+    /// Requires that the packets of the host `index` get their private source address at the host `at`. `None` stands
+    /// for a host that has the entries of all hosts.
+    pub(super) fn sends(
+        &self,
+        hosts: &[Host<A>],
+        index: usize,
+        at: Option<usize>,
+    ) -> Result<(), String> {
+        let Some(host) = hosts.get(index) else { return Ok(()) };
+        self.positions(host).into_iter().try_for_each(|position| {
+            host.knows_itself(position)?;
+            self.is_heard(at, index, host, position)
+        })
+    }
+
+    /// Requires that packets from the host `from` to the host `index` get there. `None` stands for a host that has the
+    /// entries of all hosts.
+    pub(super) fn receives(
+        &self,
+        hosts: &[Host<A>],
+        index: usize,
+        from: Option<usize>,
+    ) -> Result<(), String> {
+        let Some(host) = hosts.get(index) else { return Ok(()) };
+        self.positions(host).into_iter().try_for_each(|position| {
+            host.knows_itself(position)?;
+            self.reaches(from, index, host, position)
+        })
+    }
+
     fn find(&self, without: Option<usize>, address: A) -> Option<(&'a Range<A>, &'a Peer<A>)> {
         let is_there = |peer: &Peer<A>| without != Some(peer.slot as usize);
         self.entries.find_if(address, is_there)
     }
 
     /// Requires that a packet to the host's private address at this position goes to its public address. `without` is
-    /// the sender, whose host lacks its own entries. An address that another member has within the host's range is not
-    /// an address of this host.
-    pub(super) fn reaches(
+    /// the sender, whose host lacks its own entries.
+    fn reaches(
         &self,
         without: Option<usize>,
         index: usize,
         host: &Host<A>,
         position: u128,
     ) -> Result<(), String> {
-        let (private, public) = (host.private.at(position), host.public.at(position));
-        let Some((key, entry)) = self.find(None, private) else {
-            return Err(format!("no entry is under {}", private.ip()));
-        };
-        if entry.slot as usize != index && key.length > host.private.length {
+        let Some((private, public)) = self.own_addresses(index, host, position)? else {
             return Ok(());
-        }
+        };
         let Some((key, entry)) = self.find(without, private) else {
             return Err(format!("no entry is under {}", private.ip()));
         };
@@ -78,28 +103,55 @@ impl<'a, A: Address> Lookup<'a, A> {
             let (private, goes_to, public) = (private.ip(), goes_to.ip(), public.ip());
             return Err(format!("packets to {private} go to {goes_to}, and not to {public}"));
         }
-        match self.find(without, public) {
-            Some((_, owner)) if owner.slot as usize == index => Ok(()),
-            _ => Err(shadowed(private, public)),
+        Ok(())
+    }
+
+    /// The host's private and public address at this position; `None` if another member has the private address within
+    /// the host's range.
+    ///
+    /// # Errors
+    /// If another member has the public address: the network delivers to that member, and the programs leave such
+    /// packets alone.
+    fn own_addresses(
+        &self,
+        index: usize,
+        host: &Host<A>,
+        position: u128,
+    ) -> Result<Option<(A, A)>, String> {
+        let (private, public) = (host.private.at(position), host.public.at(position));
+        if self.is_anothers(index, host, private) {
+            return Ok(None);
         }
+        if !self.is_anothers(index, host, public) {
+            return Ok(Some((private, public)));
+        }
+        Err(format!(
+            "{} is at {}, and another member has that public address: its packets are left alone \
+             (shadowed)",
+            private.ip(),
+            public.ip()
+        ))
+    }
+
+    /// True if an address of the host's ranges lies within another member's longer range.
+    fn is_anothers(&self, index: usize, host: &Host<A>, address: A) -> bool {
+        self.find(None, address).is_some_and(|(key, owner)| {
+            owner.slot as usize != index && key.length > host.private.length
+        })
     }
 
     /// Requires that a packet from the host's public address at this position gets its private address. `without` is
     /// the receiver.
-    pub(super) fn is_heard(
+    fn is_heard(
         &self,
         without: Option<usize>,
         index: usize,
         host: &Host<A>,
         position: u128,
     ) -> Result<(), String> {
-        let (private, public) = (host.private.at(position), host.public.at(position));
-        if let Some((key, owner)) = self.find(None, private)
-            && owner.slot as usize != index
-            && key.length > host.private.length
-        {
+        let Some((private, public)) = self.own_addresses(index, host, position)? else {
             return Ok(());
-        }
+        };
         let Some((key, entry)) = self.find(without, public) else {
             return Err(format!("no entry is under {}", public.ip()));
         };
@@ -118,13 +170,4 @@ impl<'a, A: Address> Lookup<'a, A> {
 /// The address in the range of `first` at the position that `address` has in the range `key`.
 fn at<A: Address>(first: A, length: u8, key: &Range<A>, address: A) -> A {
     Range { address: first, length }.at(address.number() ^ key.address.number())
-}
-
-fn shadowed<A: Address>(private: A, public: A) -> String {
-    format!(
-        "{} is at {}, and another member has that public address: its packets are left alone \
-         (shadowed)",
-        private.ip(),
-        public.ip()
-    )
 }

@@ -9,6 +9,8 @@ mod lookup;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+
 use crate::config::{Cluster, Member};
 use crate::model::{Family, MemberName};
 use crate::plan::identity::Identity;
@@ -117,9 +119,9 @@ where
             let peer = NamedPeer::from(member);
             entries.extend(peer_tables::entries(&Own::<A>::default(), &peer, slot, 0));
             let identity = Identity::new(vec![member.into()]);
-            let local = identity.is_gateway().then(|| {
-                local_tables::tables(&identity, &PreviousUnderlays::new()).of_family()
-            });
+            let local = identity
+                .is_gateway()
+                .then(|| local_tables::tables(&identity, &PreviousUnderlays::new()).of_family());
             let own = Own::of(&identity, false);
             let name = member.name.clone();
             hosts.push(Host { name, private, public, underlay, own, local });
@@ -131,47 +133,31 @@ where
         let count = self.hosts.len() as u64;
         checked.pairs = checked.pairs.saturating_add(count.saturating_mul(count.saturating_sub(1)));
         let lookup = Lookup::of(&self.table);
-        for (index, host) in self.hosts.iter().enumerate() {
-            let positions = lookup.positions(host);
-            // The first pass is the proof; the second one names the pairs.
-            let is_right = positions.iter().all(|position| {
-                host.knows_itself(*position).is_ok()
-                    && lookup.reaches(None, index, host, *position).is_ok()
-                    && lookup.is_heard(None, index, host, *position).is_ok()
-            });
-            if is_right {
-                continue;
-            }
-            for (other_index, other) in self.hosts.iter().enumerate() {
-                if other_index == index {
+        // A host of `None` lacks no entry. This pass is the proof for all pairs of the hosts that pass it.
+        let is_wrong = |index: &usize| {
+            let is_sent = lookup.sends(&self.hosts, *index, None);
+            is_sent.and_then(|()| lookup.receives(&self.hosts, *index, None)).is_err()
+        };
+        let wrong: BTreeSet<usize> = (0..self.hosts.len()).filter(is_wrong).collect();
+        for index in &wrong {
+            for other in 0..self.hosts.len() {
+                let is_done = wrong.contains(&other) && other <= *index;
+                if is_done {
                     continue;
                 }
-                let without = Some(other_index);
-                let to = first_error(&positions, |position| {
-                    host.knows_itself(position)?;
-                    lookup.reaches(without, index, host, position)
-                });
-                let from = first_error(&positions, |position| {
-                    host.knows_itself(position)?;
-                    lookup.is_heard(without, index, host, position)
-                });
-                if let Some(what) = to {
-                    checked.fail(&other.name, &host.name, || what);
-                }
-                if let Some(what) = from {
-                    checked.fail(&host.name, &other.name, || what);
+                for (from, to) in [(*index, other), (other, *index)] {
+                    let is_sent = lookup.sends(&self.hosts, from, Some(to));
+                    let arrives =
+                        is_sent.and_then(|()| lookup.receives(&self.hosts, to, Some(from)));
+                    if let (Err(what), Some(from), Some(to)) =
+                        (arrives, self.hosts.get(from), self.hosts.get(to))
+                    {
+                        checked.fail(&from.name, &to.name, || what);
+                    }
                 }
             }
         }
     }
-}
-
-/// The first failure of a check at these positions.
-fn first_error(
-    positions: &[u128],
-    check: impl Fn(u128) -> Result<(), String>,
-) -> Option<String> {
-    positions.iter().find_map(|position| check(*position).err())
 }
 
 impl<A: Address> Host<A> {
