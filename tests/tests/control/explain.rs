@@ -221,13 +221,27 @@ fn a_flow_that_the_interface_remembers_is_known_to_the_copy() -> Result<()> {
     let [high, low] = [&port[0], &port[1]].map(|byte| byte.as_u64().unwrap_or_default() as u8);
     let frame = PacketBuilder::ethernet2([2; 6], [4; 6])
         .ipv4([203, 0, 113, 2], [198, 51, 100, 2], 63)
-        .tcp(7023, u16::from_be_bytes([high, low]), 1, 1000);
+        .tcp(7023, u16::from_be_bytes([high, low]), 1, 1000)
+        .syn()
+        .ack(1);
     let mut bytes = Vec::new();
     frame.write(&mut bytes, &[])?;
     let path = scenario.path("reply.pcap");
     write_pcap(Path::new(&path), &[&bytes])?;
     let said = explain(&scenario, &format!("--in --pcap {path}"))?;
-    require(&said, "public-flow", "pass", Some(["203.0.113.2", "198.51.100.2"]))
+    require(&said, "public-flow", "pass", Some(["203.0.113.2", "198.51.100.2"]))?;
+    // docs/troubleshooting.md has this output.
+    let said = scenario.rewrite.run(host, &["explain", "--pcap", &path, "--in"])?;
+    let port = u16::from_be_bytes([high, low]);
+    let wanted = format!(
+        "eth0 ingress: public-flow (pass): of a flow that this host started with public addresses\n  \
+         packet   tcp 203.0.113.2:7023 > 198.51.100.2:{port} SYN ACK, 54 bytes\n  \
+         entry    203.0.113.2, the public key of srvb: 10.0.0.2 at 203.0.113.2\n  \
+         stack    203.0.113.2:7023 > 198.51.100.2:{port}, unchanged\n  \
+         help: dial the private address of srvb\n"
+    );
+    assert_eq!(said, wanted);
+    Ok(())
 }
 
 /// Writes a capture of Ethernet frames.

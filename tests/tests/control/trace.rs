@@ -110,7 +110,7 @@ fn only_the_wanted_packets_are_shown() -> Result<()> {
     let [from, to] = [B_PRIVATE, A_PRIVATE].map(|address| address.to_string());
     let [wire_from, wire_to] = [B_PUBLIC, A_PUBLIC].map(|address| address.to_string());
     let expected = format!(
-        " ingress srvb  ICMP {from} > {to} type 0 code 0, {FRAME_LEN} bytes: on the wire {wire_from} > {wire_to}"
+        " ingress srvb  icmp {from} > {to} echo reply, {FRAME_LEN} bytes: on the wire {wire_from} > {wire_to}"
     );
     ensure!(shown[0].ends_with(&expected), "{}", shown[0]);
 
