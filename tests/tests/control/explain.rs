@@ -177,6 +177,27 @@ fn a_packet_that_arrives_meets_the_ingress_program_at_generic_xdp() -> Result<()
     arrives(XDP_GENERIC, "rewrite_xdp")
 }
 
+/// Requires that the programs of two hosts hand a packet on as `explain --all` proves it from their file.
+#[test]
+fn a_packet_gets_through_the_programs_of_both_hosts_as_the_proof_says() -> Result<()> {
+    let scenario = attached(NOTHING_MORE)?;
+    let (a, b) = (&scenario.lab.a, &scenario.lab.b);
+    scenario.attach(b, NOTHING_MORE)?;
+    for private in [["10.0.0.1", "10.0.0.2"], ["fd00::1", "fd00::2"]] {
+        let on_wire = explain(&scenario, &private.join(" "))?["after"].clone();
+        let [source, destination] = [&on_wire["source"], &on_wire["destination"]];
+        let (Some(source), Some(destination)) = (source.as_str(), destination.as_str()) else {
+            anyhow::bail!("{on_wire}")
+        };
+        let said = scenario.json(b, &["explain", source, destination, "--in", "--json"])?;
+        require(&said, "rewritten", "pass", Some(private))?;
+    }
+    let path = scenario.path("cluster.toml");
+    let said = scenario.rewrite.run(a, &["explain", "--all", "--config", &path])?;
+    assert_eq!(said, "all 4 pairs of 2 members: every packet arrives as it was sent\n");
+    Ok(())
+}
+
 /// The counters, and the entries that the programs write.
 fn state(scenario: &Scenario, host: &Namespace) -> Result<Vec<Value>> {
     let maps = ["reason_counters", "peer_counters", "flows_v4", "flows_v6", "peers_v4", "peers_v6"];

@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use tunnel_common::peers::{Peer, ROLE_FORMER, ROLE_PRIVATE, ROLE_PUBLIC};
 
 use crate::plan::handover::{Handover, Moved};
-use crate::plan::peer_tables::{Change, PeerTable, tied};
+use crate::plan::peer_entries::tied;
+use crate::plan::peer_tables::{Change, PeerTable};
 use crate::plan::range::{Address, Range};
 
 impl Handover {

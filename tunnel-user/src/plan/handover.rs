@@ -9,7 +9,8 @@ use tunnel_common::peers::{Peer, ROLE_FORMER, ROLE_PRIVATE, ROLE_PUBLIC};
 
 use crate::model::Family;
 use crate::plan::awaited::{is_single, private_range};
-use crate::plan::peer_tables::{PeerTable, PeerTables, merge_join, tied};
+use crate::plan::peer_entries::tied;
+use crate::plan::peer_tables::{PeerTable, PeerTables, merge_join};
 use crate::plan::range::{Address, Range, Taken};
 
 /// The time and the options of a handover of addresses.

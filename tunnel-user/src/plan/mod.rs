@@ -29,6 +29,7 @@ pub mod outcome_advice;
 pub mod packet_summary;
 pub mod path_mtu;
 pub mod peer_edit;
+pub mod peer_entries;
 pub mod peer_tables;
 pub mod peers;
 pub mod ping;

@@ -8,7 +8,7 @@ use tunnel_common::peers::{Peer, ROLE_FORMER};
 use tunnel_common::settings::{ETHERNET_HEADER_LEN, Settings, VLAN_ANY, VLAN_NONE};
 
 use super::previous_abi as previous;
-use crate::plan::peer_tables::tied;
+use crate::plan::peer_entries::tied;
 use crate::plan::range::Address;
 
 /// Converts a peer's entry from ABI 2 to this version.

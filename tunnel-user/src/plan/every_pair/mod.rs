@@ -14,7 +14,8 @@ use std::collections::BTreeSet;
 use crate::config::{Cluster, Member};
 use crate::model::{Family, MemberName};
 use crate::plan::identity::Identity;
-use crate::plan::peer_tables::{self, Own, PeerTable};
+use crate::plan::peer_entries::{self, Own};
+use crate::plan::peer_tables::PeerTable;
 use crate::plan::peers::NamedPeer;
 use crate::plan::previous_underlays::PreviousUnderlays;
 use crate::plan::range::{Address, Range};
@@ -117,7 +118,7 @@ where
             };
             let slot = u32::try_from(hosts.len()).unwrap_or(u32::MAX);
             let peer = NamedPeer::from(member);
-            entries.extend(peer_tables::entries(&Own::<A>::default(), &peer, slot, 0));
+            entries.extend(peer_entries::entries(&Own::<A>::default(), &peer, slot, 0));
             let identity = Identity::new(vec![member.into()]);
             let local = identity
                 .is_gateway()

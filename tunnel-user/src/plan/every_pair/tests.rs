@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::*;
 use crate::config;
 use crate::plan::membership::Membership;
-use crate::plan::slots;
+use crate::plan::{peer_tables, slots};
 
 type V4 = [u8; 4];
 
