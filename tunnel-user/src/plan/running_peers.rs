@@ -295,7 +295,10 @@ mod tests {
         let mut tables = peer_tables::tables(&Membership::of_text(MIXED, &["srva"]), &slots(), 60);
         let first = tables.v4[&Range::single([203, 0, 113, 2])];
         let public = [203, 0, 113, 9];
-        tables.v4.insert(Range::single(public), peer_tables::tied(Peer { public, ..first }));
+        tables.v4.insert(
+            Range::single(public),
+            crate::plan::peer_entries::tied(Peer { public, ..first }),
+        );
         tables.v4.values_mut().for_each(|entry| entry.direct = 0);
         let running = running_of(&tables);
         let [srvb, srvc] = &running[..] else { panic!("{running:?}") };

@@ -119,10 +119,10 @@ impl<'a, A: Address> Lookup<'a, A> {
         position: u128,
     ) -> Result<Option<(A, A)>, String> {
         let (private, public) = (host.private.at(position), host.public.at(position));
-        if self.is_anothers(index, host, private) {
+        if self.is_of_another(index, host, private) {
             return Ok(None);
         }
-        if !self.is_anothers(index, host, public) {
+        if !self.is_of_another(index, host, public) {
             return Ok(Some((private, public)));
         }
         Err(format!(
@@ -134,7 +134,7 @@ impl<'a, A: Address> Lookup<'a, A> {
     }
 
     /// True if an address of the host's ranges lies within another member's longer range.
-    fn is_anothers(&self, index: usize, host: &Host<A>, address: A) -> bool {
+    fn is_of_another(&self, index: usize, host: &Host<A>, address: A) -> bool {
         self.find(None, address).is_some_and(|(key, owner)| {
             owner.slot as usize != index && key.length > host.private.length
         })

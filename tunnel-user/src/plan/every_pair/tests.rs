@@ -132,7 +132,7 @@ fn the_check_finds_the_pairs_that_the_tables_of_each_host_show() {
 }
 
 #[test]
-fn a_public_address_within_anothers_network_shadows_one_host_of_it() {
+fn a_public_address_within_another_network_shadows_one_host_of_it() {
     let checked = check(&cluster(&text(NESTED[2])));
     let to_network = checked.failures.iter().find(|failed| failed.to.as_str() == "m0").unwrap();
     assert!(to_network.what.contains("10.1.0.9 is at 203.0.113.9"), "{to_network:?}");
