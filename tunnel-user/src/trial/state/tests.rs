@@ -38,7 +38,7 @@ fn what_was_prepared_needs_no_room() {
     let top = tempfile::tempdir().unwrap();
     let state = State { path: top.path().join("eth0") };
     let last = rolled_back("later");
-    state.begin(&trial(Phase::Applying), "").unwrap();
+    state.begin(&trial(Phase::Applying), Some("")).unwrap();
     state.prepare(&trial(Phase::Applying), &rolled_back("soon")).unwrap();
     full(&state);
     for phase in [Phase::Applying, Phase::Applied, Phase::GoingBack] {
@@ -59,11 +59,11 @@ fn a_guard_goes_back_by_a_lost_record_and_not_once_the_trial_is_over() {
     let top = tempfile::tempdir().unwrap();
     let state = State { path: top.path().join("eth0") };
     let held = trial(Phase::Applying);
-    let at = |attached_at| AttachId { attached_at, pins: None };
+    let at = |attached_at| Some(AttachId { attached_at, pins: None });
     let standing = || state.standing(&held, at(1));
     assert_eq!(standing(), Standing::Lost);
     assert!(matches!(state.standing(&held, at(2)), Standing::Over(_)));
-    state.begin(&held, "").unwrap();
+    state.begin(&held, Some("")).unwrap();
     assert_eq!(standing(), Standing::Pending(Box::new(held.clone())));
     assert!(matches!(state.standing(&held, at(2)), Standing::Over(_)));
     fs::write(state.path.join(TRIAL), "{").unwrap();
@@ -94,7 +94,7 @@ fn a_trial_is_pending_for_its_attach_once_it_has_a_guard() {
     let state = State { path: top.path().join("eth0") };
     let pending = |attached_at| state.pending(AttachId { attached_at, pins: None }).unwrap();
     assert_eq!((state.has_trial(), pending(1)), (false, None));
-    state.begin(&trial(Phase::Applying), "").unwrap();
+    state.begin(&trial(Phase::Applying), Some("")).unwrap();
     assert_eq!((state.has_trial(), pending(1)), (true, None));
     let guard = Some(Guard::Unit { name: "rewrite-trial-7".into() });
     let guarded = Trial { guard, ..trial(Phase::Applying) };
@@ -124,7 +124,7 @@ fn a_guard_is_told_why_its_trial_is_over() {
     let standing = |held, attached_at| state.standing(held, AttachId { attached_at, pins: None });
     state.begin(&later, "").unwrap();
     assert_eq!(standing(&held, 1), Standing::Over(ANOTHER_BEGUN));
-    state.begin(&held, "").unwrap();
+    state.begin(&held, Some("")).unwrap();
     assert_eq!(standing(&held, 2), Standing::Over(ATTACHED_ANEW));
     state.clear().unwrap();
     assert_eq!(standing(&held, 1), Standing::Over(NOT_PENDING));
@@ -137,7 +137,7 @@ fn a_guard_is_told_why_its_trial_is_over() {
 fn what_was_prepared_for_another_trial_is_not_taken() {
     let top = tempfile::tempdir().unwrap();
     let state = State { path: top.path().join("eth0") };
-    state.begin(&trial(Phase::Applying), "").unwrap();
+    state.begin(&trial(Phase::Applying), Some("")).unwrap();
     state.prepare(&trial(Phase::Applying), &rolled_back("soon")).unwrap();
     full(&state);
     let other = Trial { id: "8".into(), ..trial(Phase::Applied) };
