@@ -4,6 +4,7 @@
 mod apply;
 mod apply_comes_back;
 mod arp;
+mod attach_on_trial;
 mod batches;
 mod bpffs;
 mod bpftool;
@@ -19,6 +20,7 @@ mod detach_all;
 mod detach_held;
 mod diff;
 mod doctor;
+mod dry_run;
 mod dual_stack;
 mod failed_attach;
 mod firewall;

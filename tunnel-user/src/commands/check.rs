@@ -156,7 +156,7 @@ fn endangered(interface: &str, planned: &Planned) -> Vec<Finding> {
     match &planned.endangered {
         Err(unknown) => vec![note(unknown.clone())],
         Ok(found) => {
-            let end = |found| note(format!("rewrite attach {interface} can end {found}"));
+            let end = |found| note(format!("an attach of {interface} can end {found}"));
             let trial = format!(
                 "rewrite attach {interface} --confirm-within 60s takes an attach back that ends your \
                  ssh"
@@ -167,13 +167,12 @@ fn endangered(interface: &str, planned: &Planned) -> Vec<Finding> {
     }
 }
 
-/// Describes the changes: `rewrite attach eth0 changes: addresses on lo +1, peers +2, routes +2`, with the command that
+/// Describes the changes: `an attach of eth0 changes: addresses on lo +1, peers +2, routes +2`, with the command that
 /// lists them.
 fn described_changes(difference: &Difference) -> String {
     let Difference { interface, config, changes, .. } = difference;
-    let config = config.display();
     if changes.is_empty() {
-        return format!("{interface} matches {config}");
+        return format!("{interface} matches {}", config.display());
     }
     let (peers, routes) = (&changes.peers, &changes.routes);
     let (added, removed) = (&changes.added_addresses, &changes.removed_addresses);
@@ -197,8 +196,7 @@ fn described_changes(difference: &Difference) -> String {
     described.extend(changes.bypass.as_ref().map(|_| "the bypass rules".to_owned()));
     described.extend(changes.settings.iter().map(|setting| setting.name.to_owned()));
     format!(
-        "rewrite attach {interface} changes: {}; rewrite diff --interface {interface} --config {config} lists \
-         them",
+        "an attach of {interface} changes: {}; rewrite diff --interface {interface} lists them",
         described.join(", ")
     )
 }
