@@ -70,6 +70,7 @@ mod several_ways;
 mod stats;
 mod status;
 mod stream;
+mod suggested_commands;
 mod surroundings;
 mod tcp_session;
 mod transitions;

@@ -142,6 +142,7 @@ mod tests {
         let described: Vec<_> = left_out.iter().map(ToString::to_string).collect();
         assert_eq!(described.len(), 1);
         assert!(described[0].contains("IPv6 addresses of both are left out"), "{described:?}");
+        assert!(described[0].contains("the file gives this host no address"), "{described:?}");
     }
 
     #[test]
