@@ -18,7 +18,7 @@ use crate::host::snapshot::Snapshot;
 use crate::model::Family;
 use crate::model::text::list;
 use crate::ops::attach::request::Request;
-use crate::ops::attach::resolve::{require_ipv6_on_loopback, require_up, resolve};
+use crate::ops::attach::resolve::{require_ipv6_on_loopback, resolve};
 use crate::ops::attached::Running;
 use crate::ops::difference::{self, Difference, Planned};
 use crate::ops::reverse_path;
@@ -247,7 +247,7 @@ async fn network(
         hook::require_ingress(ingress, link, header_len, snapshot.links())
     });
     findings.extend(fits.err().map(bad));
-    match require_up(link) {
+    match link.require_up() {
         Ok(()) => routes(&membership, link, &netlink, &snapshot, findings).await?,
         // Without the interface, the kernel has no route: one finding stands for all peers.
         Err(down) => findings.push(bad(down)),

@@ -107,7 +107,7 @@ pub(crate) async fn resolve<'a>(
         // Remove the routes of an earlier attach without --no-routes.
         RouteChanges { set: Vec::new(), remove: our_routes.clone() }
     } else {
-        require_up(link)?;
+        link.require_up()?;
         routing::plan(netlink, link, &snapshot.names(), &membership, &elsewhere).await?
     };
     Ok(Resolved {
@@ -176,18 +176,6 @@ fn loopback(snapshot: &Snapshot, needed: bool) -> Result<u32, Error> {
     match snapshot.find(LOOPBACK) {
         Some(link) if !needed => Ok(link.index),
         _ => snapshot.loopback().map(|link| link.index),
-    }
-}
-
-/// Refuses to plan routes through an interface that is down: the kernel has no route through it.
-pub(crate) fn require_up(link: &Link) -> Result<(), Error> {
-    let name = &link.name;
-    match link.up {
-        true => Ok(()),
-        false => Err(Error::refused(
-            format!("{name} is down"),
-            format!("bring it up: ip link set {name} up; or attach with --no-routes"),
-        )),
     }
 }
 
