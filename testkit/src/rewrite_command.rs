@@ -69,13 +69,21 @@ impl Rewrite {
         command
     }
 
-    /// Runs `rewrite --netns NAME …` and returns its output.
+    /// Runs `rewrite --netns NAME …` and returns its output, without `--netns NAME` in the commands that the output
+    /// suggests: a lab's names differ in every run.
     ///
     /// # Errors
     /// When the command fails or exceeds the time limit; the error contains the command's standard error.
     pub fn run(&self, namespace: &Namespace, arguments: &[&str]) -> Result<String> {
-        process::run(&mut self.command(namespace, arguments))
+        let output = process::run(&mut self.command(namespace, arguments))?;
+        Ok(without_namespace(&output, namespace))
     }
+}
+
+/// The output of `rewrite --netns NAME`, without that option in suggested commands.
+#[must_use]
+pub fn without_namespace(output: &str, namespace: &Namespace) -> String {
+    output.replace(&format!("rewrite --netns {} ", namespace.name()), "rewrite ")
 }
 
 /// Mounts a BPF file system at its usual path, unless one is mounted there.

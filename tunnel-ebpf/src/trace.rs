@@ -18,9 +18,7 @@ mod programs {
     use aya_ebpf::programs::{FEntryContext, FExitContext};
     use tunnel_common::counters::Count;
     use tunnel_common::outcome::{Direction, Reason, ReasonCounters};
-    use tunnel_common::trace::{
-        Frame, NO_REASON, Offsets, RECORDS_CAPACITY, Record, SNAP_LEN,
-    };
+    use tunnel_common::trace::{Frame, NO_REASON, Offsets, RECORDS_CAPACITY, Record, SNAP_LEN};
 
     #[unsafe(link_section = "license")]
     #[unsafe(no_mangle)]
@@ -194,9 +192,8 @@ mod programs {
         frame.captured = captured;
         frame.bytes = [0; SNAP_LEN];
         // SAFETY: `bytes` has room for `captured` bytes. The helper checks the source.
-        let result = unsafe {
-            bpf_probe_read_kernel(from_mut(&mut frame.bytes).cast(), captured, data)
-        };
+        let result =
+            unsafe { bpf_probe_read_kernel(from_mut(&mut frame.bytes).cast(), captured, data) };
         (result == 0).then_some(())
     }
 

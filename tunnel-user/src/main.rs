@@ -4,6 +4,7 @@ mod cli;
 mod output;
 
 use std::io::{self, IsTerminal as _};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -12,8 +13,8 @@ use nix::net::if_::if_nametoindex;
 use tracing_subscriber::EnvFilter;
 use tunnel_user::commands::check::Level;
 use tunnel_user::commands::{
-    apply, attach, check, confirm, detach, diff, doctor, downgrade, explain, explain_all, peer,
-    ping, revert, run, stats, status, switch,
+    apply, attach, check, confirm, detach, diff, doctor, downgrade, dry_run, explain, explain_all,
+    peer, ping, revert, run, stats, status, switch,
 };
 use tunnel_user::error::{Context as _, Error};
 use tunnel_user::host::clock::monotonic;
@@ -25,14 +26,17 @@ use tunnel_user::trial::GuardState;
 
 use cli::explain::ExplainArgs;
 use cli::peer::{NetworkArg, PeerCommand};
-use cli::{ApplyArgs, Cli, Command, IngressArg, StatusArgs};
+use cli::{ApplyArgs, Cli, Command, DEFAULT_CONFIG, IngressArg, StatusArgs};
+use output::given::{self, Given, completed};
 use output::trace::Destination;
-use output::{as_json, print, progress, watch};
+use output::{as_json, print, progress, say, watch};
 
 /// The exit code of a command that worked, and found a fault.
 const EXIT_UNHEALTHY: u8 = 1;
 /// The exit code of `check` after it found an obstacle that would make `attach` fail.
 const EXIT_WOULD_FAIL: u8 = 4;
+/// The exit code of `diff` and `attach --dry-run` if attach would change something.
+const EXIT_DIFFERENT: u8 = 7;
 
 // netlink_proto warns of the rest of an answer that a command no longer needs.
 
@@ -46,6 +50,7 @@ const VERBOSE: &str = "warn,netlink_proto=error,tunnel_user=debug,rewrite=debug"
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    given::set(given(&cli));
     let filter = EnvFilter::new(match cli.command {
         _ if cli.verbose => VERBOSE,
         Command::Run { .. } => DAEMON,
@@ -60,7 +65,7 @@ fn main() -> ExitCode {
     match run(cli) {
         Ok(code) => code,
         Err(failure) => {
-            eprintln!("rewrite: {failure}");
+            eprintln!("rewrite: {}", completed(&failure.to_string()));
             ExitCode::from(failure.exit_code())
         }
     }
@@ -85,15 +90,25 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
 async fn command(cli: Cli) -> Result<ExitCode, Error> {
     let mut code = ExitCode::SUCCESS;
     match cli.command {
+        Command::Attach(args) if args.dry_run => {
+            let request = args.attach.request(cli.verbose);
+            let planned = progress::during("planning", dry_run::run(&request)).await?;
+            code = difference_code(&planned.difference);
+            match args.json {
+                true => print(&as_json(&output::dry_run::json(&planned))?)?,
+                false => say(&output::dry_run::text(&planned))?,
+            }
+        }
         Command::Attach(args) => {
-            let request = args.request(cli.verbose);
+            let request = args.attach.request(cli.verbose);
             let attaching = format!("attaching {}", request.interface);
-            let report = progress::during(&attaching, attach::run(&request)).await?;
-            print(&output::attach::text(&report))?;
+            let attach = attach::run(&request, args.confirm_within);
+            let outcome = progress::during(&attaching, attach).await?;
+            say(&output::attach::outcome(&outcome)?)?;
             let index = if_nametoindex(request.interface.as_str()).unwrap_or_default();
             let manager = NetworkManager::of(index, &request.interface);
             if let Some(manager) = manager.filter(|_| !request.no_routes) {
-                print(&format!("  note: {}\n", manager.consequence(&request.interface)))?;
+                say(&format!("  note: {}\n", manager.consequence(&request.interface)))?;
             }
         }
         Command::Run { attach, detach_on_exit } => {
@@ -115,9 +130,9 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
                     output::text::NOTHING_ATTACHED
                 })?;
             }
-            print(&said)?;
+            say(&said)?;
             for failure in &detached.failures {
-                eprintln!("rewrite: {failure}");
+                eprintln!("rewrite: {}", completed(&failure.to_string()));
             }
             // Exit with the code of the worst failure: higher codes need more work from the operator.
             code = detached.failures.iter().map(Error::exit_code).max().unwrap_or(0).into();
@@ -125,11 +140,10 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
         Command::Downgrade { interface, json } => {
             let going_back = format!("downgrading {interface} to the previous version");
             let report = progress::during(&going_back, downgrade::run(&interface)).await?;
-            print(&if json {
-                as_json(&output::downgrade::json(&report))?
-            } else {
-                output::downgrade::text(&report)
-            })?;
+            match json {
+                true => print(&as_json(&output::downgrade::json(&report))?)?,
+                false => say(&output::downgrade::text(&report))?,
+            }
         }
         Command::Status(args) => {
             let StatusArgs { brief, wrong, peers, probe, require, json } = args;
@@ -142,12 +156,12 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
             if !status.is_healthy() {
                 code = ExitCode::from(EXIT_UNHEALTHY);
             }
-            print(&match json {
-                true => as_json(&status)?,
-                false if brief => output::status::brief(&status),
-                false if wrong => output::status::wrong(&status),
-                false => output::status::text(&status),
-            })?;
+            match json {
+                true => print(&as_json(&status)?)?,
+                false if brief => say(&output::status::brief(&status))?,
+                false if wrong => say(&output::status::wrong(&status))?,
+                false => say(&output::status::text(&status))?,
+            }
         }
         Command::Ping { peers, count, json } => {
             let pinging = ping::run(&peers, count);
@@ -155,7 +169,10 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
             if !report.is_ok() {
                 code = ExitCode::from(EXIT_UNHEALTHY);
             }
-            print(&if json { as_json(&report)? } else { output::ping::text(&report) })?;
+            match json {
+                true => print(&as_json(&report)?)?,
+                false => say(&output::ping::text(&report))?,
+            }
         }
         Command::Doctor { json } => {
             let report = progress::during("looking at this host, pinging the peers", doctor::run());
@@ -163,7 +180,10 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
             if !report.is_healthy() {
                 code = ExitCode::from(EXIT_UNHEALTHY);
             }
-            print(&if json { as_json(&report)? } else { output::doctor::text(&report) })?;
+            match json {
+                true => print(&as_json(&report)?)?,
+                false => say(&output::doctor::text(&report))?,
+            }
         }
         Command::Explain(args) => code = explain_command(args).await?,
         Command::Peer(command) => peer_command(command).await?,
@@ -183,11 +203,11 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
         Command::Diff { config, self_names, on, json } => {
             let comparing = diff::run(&config, &self_names, on.interface.as_deref());
             let difference = progress::during("comparing", comparing).await?;
-            print(&if json {
-                as_json(&output::diff::json(&difference))?
-            } else {
-                output::diff::text(&difference)
-            })?;
+            code = difference_code(&difference);
+            match json {
+                true => print(&as_json(&output::diff::json(&difference))?)?,
+                false => say(&output::diff::text(&difference))?,
+            }
         }
         Command::Apply(args) if args.revert => {
             let is_guards = args.held.is_some();
@@ -196,7 +216,7 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
                 None => revert::Asker::Operator { interface: args.on.interface, id: args.trial },
             };
             let outcome = progress::during("rolling back", revert::run(&asker)).await?;
-            let said = print(&output::trial::reverted(&outcome));
+            let said = say(&output::trial::reverted(&outcome));
             // If the guard runs this command, ignore an output error, such as a full log: a failure would make the
             // guard repeat the rollback.
             if !is_guards {
@@ -208,11 +228,11 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
             let never = apply::guard(&interface, &args.trial.unwrap_or_default())?;
             match never {}
         }
-        Command::Apply(args) => apply_command(args, cli.netns.as_deref()).await?,
+        Command::Apply(args) => apply_command(args).await?,
         Command::Confirm { on } => {
             let confirming = confirm::run(on.interface.as_deref());
             let trial = progress::during("confirming", confirming).await?;
-            print(&output::trial::confirmed(&trial))?;
+            say(&output::trial::confirmed(&trial))?;
         }
         Command::Check { config, self_names, ingress } => {
             let checking = check::run(&config, &self_names, ingress.map(IngressArg::wanted));
@@ -220,13 +240,13 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
             if findings.iter().any(|finding| finding.level == Level::Bad) {
                 code = ExitCode::from(EXIT_WOULD_FAIL);
             }
-            print(&output::check::text(&findings))?;
+            say(&output::check::text(&findings))?;
         }
     }
     Ok(code)
 }
 
-async fn apply_command(args: ApplyArgs, netns: Option<&str>) -> Result<(), Error> {
+async fn apply_command(args: ApplyArgs) -> Result<(), Error> {
     let ApplyArgs { config, self_names, confirm_within, on, json, .. } = args;
     let request = apply::Request { config, self_names, confirm_within, interface: on.interface };
     let print_changes = |difference: &Difference| {
@@ -234,14 +254,40 @@ async fn apply_command(args: ApplyArgs, netns: Option<&str>) -> Result<(), Error
             return Ok(());
         }
         progress::make_room();
-        print(&output::diff::changes(difference))
+        say(&output::diff::changes(difference))
     };
     let report = progress::during("applying", apply::run(&request, print_changes)).await?;
-    print(&if json {
-        as_json(&output::trial::applied_json(&report)?)?
-    } else {
-        output::trial::applied(&report, netns)?
-    })
+    match json {
+        true => print(&as_json(&output::trial::applied_json(&report)?)?),
+        false => say(&output::trial::applied(&report, confirm_within.is_some())?),
+    }
+}
+
+/// The exit code of a comparison with the file.
+fn difference_code(difference: &Difference) -> ExitCode {
+    match difference.changes.is_empty() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::from(EXIT_DIFFERENT),
+    }
+}
+
+/// The options of the command line that suggested commands repeat.
+fn given(cli: &Cli) -> Given {
+    let (config, self_names) = match &cli.command {
+        Command::Attach(args) => (Some(&args.attach.config), &args.attach.self_names[..]),
+        Command::Run { attach, .. } => (Some(&attach.config), &attach.self_names[..]),
+        Command::Apply(args) => (Some(&args.config), &args.self_names[..]),
+        Command::Diff { config, self_names, .. } | Command::Check { config, self_names, .. } => {
+            (Some(config), &self_names[..])
+        }
+        _ => (None, &[][..]),
+    };
+    let config = config.filter(|config| config.as_path() != Path::new(DEFAULT_CONFIG));
+    Given {
+        netns: cli.netns.clone(),
+        config: config.map(|config| config.display().to_string()),
+        self_names: self_names.to_vec(),
+    }
 }
 
 async fn explain_command(args: ExplainArgs) -> Result<ExitCode, Error> {
@@ -253,12 +299,15 @@ async fn explain_command(args: ExplainArgs) -> Result<ExitCode, Error> {
     };
     let explaining = explain::run(&subject, args.direction(), args.on.interface.as_deref());
     let explanation = progress::during("running the packet", explaining).await?;
-    print(&if args.json { as_json(&explanation)? } else { output::explain::text(&explanation) })?;
+    match args.json {
+        true => print(&as_json(&explanation)?)?,
+        false => say(&output::explain::text(&explanation))?,
+    }
     Ok(ExitCode::SUCCESS)
 }
 
 async fn peer_command(command: PeerCommand) -> Result<(), Error> {
-    let (edit, on) = match command {
+    let (edit, on, confirm_within) = match command {
         PeerCommand::List { json } => {
             let interfaces = peer::list().await?;
             return print(&if json {
@@ -269,25 +318,24 @@ async fn peer_command(command: PeerCommand) -> Result<(), Error> {
         }
         PeerCommand::Add { name, private, public, direct, bypass, on } => {
             let bypass = bypass.into_iter().collect();
-            (Edit::Add { name, private, public, direct, bypass }, on)
+            (Edit::Add { name, private, public, direct, bypass }, on, None)
         }
         PeerCommand::Set { peer, by: NetworkArg { network: Some(network), .. }, .. } => {
             let which = peer.map_or(switch::Selection::All, switch::Selection::One);
             let switching = switch::run(&which, &network);
-            return print(&output::peers::switched(
-                &progress::during("switching", switching).await?,
-            ));
+            return say(&output::peers::switched(&progress::during("switching", switching).await?));
         }
         PeerCommand::Set { properties, .. } if properties.is_empty() => {
             let words = "name a change: --public, --direct, --bypass, --no-bypass, --drain or \
                          --network";
             Cli::command().error(ErrorKind::MissingRequiredArgument, words).exit();
         }
-        PeerCommand::Set { peer, properties, on, .. } => {
-            (properties.edit(peer.unwrap_or_default()), on)
+        PeerCommand::Set { peer, properties, confirm_within, on, .. } => {
+            (properties.edit(peer.unwrap_or_default()), on, confirm_within)
         }
-        PeerCommand::Remove { peer, on } => (Edit::Remove { peer }, on),
+        PeerCommand::Remove { peer, on } => (Edit::Remove { peer }, on, None),
     };
-    let changing = peer::run(&edit, on.interface.as_deref());
-    print(&output::peers::changed(&progress::during("changing the peers", changing).await?))
+    let changing = peer::run(&edit, on.interface.as_deref(), confirm_within);
+    let report = progress::during("changing the peers", changing).await?;
+    say(&output::peers::changed(&report, confirm_within.is_some())?)
 }

@@ -14,7 +14,7 @@ use tunnel_user::trial;
 
 use crate::bpffs::dump_without_notes;
 use crate::host_state::HostState;
-use crate::scenario::{Ended, NOTHING_MORE, Scenario};
+use crate::scenario::{Ended, NOTHING_MORE, Scenario, end};
 use crate::trial_state::{Guard, record, require_nothing_left, state_file};
 
 /// A changed cluster file: srvb has a new public address, and srvd is a new member.
@@ -69,7 +69,10 @@ fn require_in_order(text: &str, wanted: &[&str]) -> Result<()> {
 
 fn is_what_runs(scenario: &Scenario, file: &str) -> Result<bool> {
     let path = scenario.path(file);
-    Ok(scenario.rewrite.run(&scenario.lab.a, &["diff", "--config", &path])?.contains(": matches "))
+    let ended = scenario.try_run(&scenario.lab.a, &["diff", "--config", &path])?;
+    let is_same = ended.stdout.contains(": matches ");
+    ended.require(if is_same { 0 } else { 7 }, &[])?;
+    Ok(is_same)
 }
 
 #[test]
@@ -114,8 +117,9 @@ fn as_json_there_is_one_object() -> Result<()> {
 fn what_is_confirmed_stays() -> Result<()> {
     let scenario = attached()?;
     let host = &scenario.lab.a;
-    let output = apply(&scenario, &["--confirm-within", "5s"])?;
-    let name = host.name();
+    let path = scenario.path("new.toml");
+    let words = ["apply", "--config", &path, "--confirm-within", "5s"];
+    let (output, name) = (end(&mut scenario.rewrite.command(host, &words))?.stdout, host.name());
     let keep = format!("keep it:      rewrite --netns {name} confirm --interface eth0\n");
     let back = format!("back at once: rewrite --netns {name} apply --revert --interface eth0\n");
     require_in_order(&output, &["+ peer srvd", "eth0: updated", "on trial until ", &keep, &back])?;

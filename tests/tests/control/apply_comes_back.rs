@@ -163,7 +163,7 @@ fn it_comes_back_with_all_processes_of_rewrite_killed_in_the_middle_of_the_chang
     scenario.file("moved.toml", format!("{}\n{CUTS_OFF}", crowd(21)))?;
     let before = members(&scenario)?;
     let path = scenario.path("moved.toml");
-    let process = scenario.start(host, &apply(&path, "3s"))?;
+    let process = scenario.start(host, &apply(&path, "9s"))?;
     let guard = Guard::wait_until_recorded(host, &process)?;
     // Wait for a new public address: apply writes the entries of the new public addresses first.
     let table = peers_v4(&scenario)?;
@@ -173,7 +173,7 @@ fn it_comes_back_with_all_processes_of_rewrite_killed_in_the_middle_of_the_chang
     let killed = kill_rewrite(host, scenario.rewrite.binary())?;
     assert_eq!(killed, 1, "apply had ended");
     let halfway = scenario.try_run(host, &["confirm"])?;
-    halfway.require(4, &["apply was killed before it finished", "apply --revert"])?;
+    halfway.require(4, &["the change was killed before it finished", "apply --revert"])?;
     let status = scenario.rewrite.run(host, &["status"]).unwrap_or_default();
     ensure!(!status.contains("DOES NOT"), "{status}");
 

@@ -83,7 +83,9 @@ fn a_change_on_trial_is_in_the_way_of_an_attach_and_found() -> Result<()> {
     let host = &scenario.lab.a;
     scenario.attach_both(NOTHING_MORE)?;
     let path = scenario.path("cluster.toml");
-    scenario.rewrite.run(host, &["apply", "--config", &path, "--confirm-within", "600s"])?;
+    let moved = scenario.lab.cluster_toml().replace("203.0.113.2", "192.0.2.2");
+    let moved = scenario.file("moved.toml", moved)?.display().to_string();
+    scenario.rewrite.run(host, &["apply", "--config", &moved, "--confirm-within", "600s"])?;
     let attach = scenario.try_attach(host, NOTHING_MORE)?;
     attach.require(4, &["rewrite confirm"])?;
     let ended = scenario.try_run(host, &["check", "--config", &path])?;

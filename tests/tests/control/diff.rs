@@ -28,7 +28,9 @@ public  = \"192.0.2.4\"
 /// The output of `rewrite diff` on A for `file`.
 fn difference(scenario: &Scenario, file: &str) -> Result<String> {
     let path = scenario.path(file);
-    scenario.rewrite.run(&scenario.lab.a, &["diff", "--config", &path])
+    let ended = scenario.try_run(&scenario.lab.a, &["diff", "--config", &path])?;
+    ended.require(if ended.stdout.contains(": matches ") { 0 } else { 7 }, &[])?;
+    Ok(ended.stdout)
 }
 
 #[test]
@@ -90,6 +92,8 @@ fn what_would_come_go_and_move_is_told_and_nothing_changes() -> Result<()> {
             }],
             "addresses": {"added": [], "removed": []},
             "routes": {"added": [route("10.0.0.4")], "removed": [route("10.0.0.3")]},
+            "bypass": null,
+            "settings": [],
         })
     );
     before.assert_unchanged(host, "after diff");
@@ -108,7 +112,9 @@ fn before_the_first_attach_all_that_it_brings_is_told_and_then_there() -> Result
     let before = HostState::of(host)?;
     let path = scenario.path("cluster.toml");
     let words = ["diff", "--interface", "eth0", "--config", &path];
-    let output = scenario.rewrite.run(host, &words)?;
+    let ended = scenario.try_run(host, &words)?;
+    ended.require(7, &[])?;
+    let output = ended.stdout;
     let wanted = format!(
         "eth0: with {path}\n\
          \x20 + this host: srva, 10.0.0.1 as 198.51.100.2\n\
@@ -122,9 +128,9 @@ fn before_the_first_attach_all_that_it_brings_is_told_and_then_there() -> Result
     assert_eq!((&json["attached"], &json["same"]), (&json!(false), &json!(false)));
     assert_eq!(json["local_members"]["from"], json!([]));
     let checked = scenario.rewrite.run(host, &["check", "--config", &path])?;
-    let plan = "rewrite attach eth0 changes: addresses on lo +1, peers +1, \
-                routes +1; rewrite diff --interface eth0";
-    ensure!(checked.contains(plan), "{checked}");
+    let plan = "an attach of eth0 changes: addresses on lo +1, peers +1, routes +1";
+    let lists = format!("rewrite diff --config {path} --interface eth0 lists them");
+    ensure!(checked.contains(plan) && checked.contains(&lists), "{checked}");
     before.assert_unchanged(host, "after diff and check");
 
     scenario.attach(host, NOTHING_MORE)?;

@@ -166,7 +166,8 @@ fn forwarding_that_is_off_is_told() -> Result<()> {
     let said = scenario.rewrite.run(b, &[&["check", "--config", &path], BOTH].concat())?;
     let note = |line: &str| line.starts_with("note ") && line.contains("forwarding=1");
     ensure!(said.lines().any(note), "{said}");
-    ensure!(said.contains("rewrite attach eth0 --self srvb --self srvc"), "{said}");
+    let attach = format!("rewrite attach --config {path} --self srvb --self srvc eth0");
+    ensure!(said.contains(&attach), "{said}");
     scenario.attach(b, BOTH)?;
     let ended = scenario.try_run(b, &["status"])?;
     ended.require(1, &[])?;

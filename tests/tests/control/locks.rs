@@ -71,9 +71,9 @@ fn whoever_can_open_the_bpf_file_system_holds_nobody_up() -> Result<()> {
     scenario.attach(host, NOTHING_MORE)?;
     let path = scenario.path("cluster.toml");
     let words = ["apply", "--config", &path, "--confirm-within", "60s"];
+    scenario.rewrite.run(host, &["peer", "set", "srvb", "--direct", "true"])?;
     scenario.rewrite.run(host, &words)?;
     scenario.rewrite.run(host, &["apply", "--revert"])?;
-    scenario.rewrite.run(host, &["peer", "set", "srvb", "--direct", "true"])?;
     scenario.require_healthy(host)?;
     scenario.detach(host)?;
     drop(somebody);

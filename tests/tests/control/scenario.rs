@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use testkit::lab::{A_PRIVATE, B_PRIVATE, Lab, LabOptions, PUBLIC_INTERFACE};
 use testkit::netns::Namespace;
 use testkit::process::command_line;
-use testkit::rewrite_command::Rewrite;
+use testkit::rewrite_command::{Rewrite, without_namespace};
 use testkit::traffic::ping;
 use testkit::wait::wait_until;
 
@@ -89,9 +89,11 @@ impl Scenario {
         self.rewrite.run(host, &["detach", PUBLIC_INTERFACE])
     }
 
-    /// Runs `rewrite`, which may fail.
+    /// Runs `rewrite`, which may fail. The suggested commands in the output are without `--netns`.
     pub fn try_run(&self, host: &Namespace, arguments: &[&str]) -> Result<Ended> {
-        end(&mut self.rewrite.command(host, arguments))
+        let Ended { line, code, stdout, stderr } = end(&mut self.rewrite.command(host, arguments))?;
+        let [stdout, stderr] = [stdout, stderr].map(|text| without_namespace(&text, host));
+        Ok(Ended { line, code, stdout, stderr })
     }
 
     /// Tries to attach with cluster.toml.

@@ -138,7 +138,8 @@ fn a_file_holds_each_packet_on_both_sides() -> Result<()> {
     ensure!(status.success(), "{lines:?}");
     let file = std::fs::read(&path)?;
     let mut packets = Vec::new();
-    let mut reader = create_reader(1 << 20, &file[..]).map_err(|_| anyhow::anyhow!("no capture"))?;
+    let mut reader =
+        create_reader(1 << 20, &file[..]).map_err(|_| anyhow::anyhow!("no capture"))?;
     loop {
         let (offset, block) = match reader.next() {
             Ok(next) => next,

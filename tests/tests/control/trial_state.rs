@@ -96,12 +96,17 @@ impl Guard {
     }
 }
 
-/// Requires that /run holds no state of this namespace, except the records of attach's changes to attached interfaces.
+/// Requires that /run holds no state of this namespace, except the records of attach's changes to attached interfaces,
+/// and the state before the last final change.
 pub fn require_nothing_left(host: &Namespace) -> Result<()> {
     let (folder, pins) = (state(host)?, crate::bpffs::pins(host)?);
     let is_needed = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        name.strip_suffix(".brought.json").is_some_and(|name| pins.join(name).exists())
+        let is_copy =
+            name.strip_suffix(".brought.json").is_some_and(|name| pins.join(name).exists());
+        // The state before a final change, and its folder, stay until the detach.
+        let has_previous = path.join("previous.toml").exists() || name == "previous.toml";
+        is_copy || (has_previous && pins.join(PUBLIC_INTERFACE).exists())
     };
     let mut left = crate::bpffs::tree(&folder)?;
     let all = left.len();

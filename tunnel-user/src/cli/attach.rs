@@ -8,6 +8,7 @@ use tunnel_user::model::{Drain, DrainProblem};
 use tunnel_user::ops::attach::request::Request;
 use tunnel_user::plan::attach_point::{Hook, Ingress};
 use tunnel_user::plan::vlan::Vlan;
+use tunnel_user::trial::ConfirmWithin;
 
 use super::DEFAULT_CONFIG;
 
@@ -61,6 +62,24 @@ impl AttachArgs {
             vlan: self.vlan,
         }
     }
+}
+
+/// The arguments of `attach` alone.
+#[derive(Args, Debug)]
+pub struct AttachCommand {
+    /// The attach.
+    #[command(flatten)]
+    pub attach: AttachArgs,
+    /// Print the steps and the changes, and the connections that attach can end; change nothing. Exits with 7 if attach
+    /// would change something
+    #[arg(long, conflicts_with = "confirm_within")]
+    pub dry_run: bool,
+    /// Roll back after this time (60s, 5m), unless you run `rewrite confirm` first: a first attach is detached again
+    #[arg(long, value_name = "TIME")]
+    pub confirm_within: Option<ConfirmWithin>,
+    /// The dry run as JSON (docs/json.md)
+    #[arg(long, requires = "dry_run")]
+    pub json: bool,
 }
 
 /// The place of the ingress program.

@@ -11,11 +11,11 @@ use clap::{Args, Parser, Subcommand};
 use tunnel_user::commands::ping::COUNT;
 use tunnel_user::trial::ConfirmWithin;
 
-pub use attach::{AttachArgs, IngressArg};
+pub use attach::{AttachArgs, AttachCommand, IngressArg};
 use explain::ExplainArgs;
 use peer::PeerCommand;
 
-const DEFAULT_CONFIG: &str = "/etc/rewrite/cluster.toml";
+pub const DEFAULT_CONFIG: &str = "/etc/rewrite/cluster.toml";
 
 /// Hosts of a cluster keep their private addresses, while the packets between them travel as plain
 /// packets between their public addresses: rewritten in the kernel, without encapsulation.
@@ -37,7 +37,8 @@ Examples:
 
 Exit codes: 0 done; 1 the kernel refused, or a fault was found; 2 wrong usage; 3 the file is wrong;
 4 refused: it does not fit the state of this host; 5 this host can't run it; 6 the
-pins belong to another program or version; 130 interrupted."
+pins belong to another program or version; 7 diff and attach --dry-run: attach would
+change something; 130 interrupted."
 )]
 pub struct Cli {
     /// Work inside this network namespace of `ip netns`; the pins stay outside of it
@@ -61,6 +62,8 @@ pub enum Command {
     #[command(after_help = "\
 Examples:
   rewrite attach eth0
+  rewrite attach eth0 --dry-run                  the steps; change nothing
+  rewrite attach eth0 --confirm-within 60s       detach again, unless `rewrite confirm` comes
   rewrite attach eth0 --config cluster.toml --self srva
   rewrite attach eth0 --self srva --self srvc    a gateway in front of both
   rewrite attach eth0 --ingress xdp
@@ -70,7 +73,7 @@ Attach adds this host's private addresses to lo, routes to the peers' private ad
 and the programs. It sets arp_announce and arp_ignore, so that ARP does not reveal the
 private address. On a gateway, the private addresses belong to the hosts behind it, and lo
 gets none. A failed attach leaves nothing behind. Back: rewrite detach eth0")]
-    Attach(AttachArgs),
+    Attach(AttachCommand),
 
     /// Keep an interface as the file says: attach, and follow the file and the network
     #[command(after_help = "\
@@ -98,7 +101,8 @@ Examples:
   rewrite detach --all
   rewrite detach --gone    the pins of network namespaces that are gone
 
-Detach also removes the remains of an attach whose pins are missing.")]
+Detach also removes the remains of an attach whose pins are missing. To detach an interface
+that is not attached is no error.")]
     Detach(DetachArgs),
 
     /// Go back to the programs and maps of the previous version, without losing a packet
@@ -187,7 +191,8 @@ packets cost nothing more. The kernel removes them when the command ends, in any
     #[command(after_help = "Examples:\n  rewrite diff\n  rewrite diff --config new.toml\n  \
         rewrite diff --interface eth0           before the first attach\n  \
         rewrite diff --config new.toml --json\n\n\
-        `+` is added, `-` is removed, `~` is changed. Diff fails where attach would fail.")]
+        `+` is added, `-` is removed, `~` is changed. Diff fails where attach would fail.\n\
+        Exits with 0 without a change, and with 7 if attach would change something.")]
     Diff {
         /// The file
         #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
@@ -217,7 +222,7 @@ time counts from the start of apply. During the trial, rewrite refuses attach an
 apply, the rollback includes changes by `rewrite peer`, and detach ends the trial.")]
     Apply(ApplyArgs),
 
-    /// Keep the change that apply --confirm-within has put on trial
+    /// Keep the change that attach, apply or peer set has put on trial with --confirm-within
     #[command(after_help = "Examples:\n  rewrite confirm\n  rewrite confirm --interface eth0\n\n\
         Exits with 4 if no trial is pending.")]
     Confirm {

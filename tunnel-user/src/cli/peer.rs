@@ -8,6 +8,7 @@ use tunnel_user::model::{
     BypassProblem, BypassRule, Drain, MemberName, Private, Public, parse_private, parse_public,
 };
 use tunnel_user::plan::peer_edit::Edit;
+use tunnel_user::trial::ConfirmWithin;
 
 use super::InterfaceArg;
 use super::attach::drain;
@@ -57,6 +58,7 @@ Examples:
 Examples:
   rewrite peer set srvb --public 192.0.2.9      keep the address of the other family
   rewrite peer set srvb --public 192.0.2.9 --drain 5m
+  rewrite peer set srvb --public 192.0.2.9 --confirm-within 60s
   rewrite peer set srvb --drain 0s              stop accepting its former address
   rewrite peer set srvb --network ib            send its traffic by another network
   rewrite peer set --all --network ib
@@ -70,6 +72,9 @@ Examples:
         properties: Properties,
         #[command(flatten)]
         by: NetworkArg,
+        /// Roll back after this time (60s, 5m), unless you run `rewrite confirm` first
+        #[arg(long, value_name = "TIME", conflicts_with = "network")]
+        confirm_within: Option<ConfirmWithin>,
         #[command(flatten)]
         on: InterfaceArg,
     },

@@ -2,26 +2,22 @@
 //! is rolled back unless the operator confirms it.
 
 use std::convert::Infallible;
-use std::path::{self, PathBuf};
+use std::path::PathBuf;
 
 use crate::dataplane::bpffs;
 use crate::dataplane::pins::Folder;
-use crate::error::{Context as _, Error};
+use crate::error::Error;
 use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
 use crate::host::privileges::{self, Task};
 use crate::interrupt::Interrupt;
-use crate::model::Drain;
 use crate::ops::attach::resolve::resolve;
-use crate::ops::attached::Running;
 use crate::ops::difference::{self, Difference};
 use crate::ops::lock_attached::lock_attached;
+use crate::ops::on_trial::{self, Before, Begun};
+use crate::ops::previous_state::{self, Saved};
 use crate::ops::{attach, load_file};
-use crate::plan::cluster_file::{self, RunningMembership};
-use crate::trial::{
-    AttachId, BootTime, ConfirmWithin, ContentHash, Guard, Phase, RollbackOptions, RolledBack,
-    State, Trial, become_guard, require_none,
-};
+use crate::trial::{ConfirmWithin, State, Trial, become_guard, require_none};
 
 /// The request of an apply.
 #[derive(Clone, Debug)]
@@ -45,10 +41,12 @@ pub struct Report {
     pub attached: attach::report::Report,
     /// The trial, if the change is on trial.
     pub trial: Option<Trial>,
+    /// The saved previous state, if something changed without a trial.
+    pub previous: Option<Saved>,
 }
 
 /// Applies the file to the named interface or, without a name, to the only attached interface. Passes the changes to
-/// `print_changes` before it makes them.
+/// `print_changes` before it makes them. Without a change, no trial starts.
 ///
 /// # Errors
 /// An error leaves everything unchanged, and starts no trial. [`Error::Refused`], for example, if a trial is already
@@ -72,31 +70,33 @@ pub async fn run(
     let difference = difference::between(Some(&running), &resolved)?;
     print_changes(&difference)?;
 
-    let state = State::of(&folder);
-    let Some(time) = request.confirm_within else {
-        drop(running);
-        let attached = attach::execute(&mut resolved, &netlink, &interrupt).await?;
-        state.discard()?;
-        return Ok(Report { difference, attached, trial: None });
+    let is_change = !difference.changes.is_empty();
+    let begun = match request.confirm_within.filter(|_| is_change) {
+        Some(time) => {
+            let subject = on_trial::file(&request.config, &text)?;
+            Some(Begun::start(&Before::Attached(&running), subject, time)?)
+        }
+        None => None,
     };
-    let mut trial = begin(request, &running, text.as_bytes(), time, &state)?;
+    let previous = match is_change && begun.is_none() {
+        true => previous_state::Previous::of(&running)?,
+        false => None,
+    };
     drop(running);
     match attach::execute(&mut resolved, &netlink, &interrupt).await {
         Ok(attached) => {
-            // Read the attach's ID again: an attach that clears the remains of a killed attach gets a new ID.
-            trial.attach = AttachId::of(&folder, &Running::open(folder.clone())?.attachment)?;
-            let phase = std::mem::replace(&mut trial.phase, Phase::Applied);
-            if let Err(failure) = state.record(&trial) {
-                trial.phase = phase;
-                tracing::warn!(
-                    "this trial can't be confirmed and will be rolled back at its deadline: \
-                     {failure}"
-                );
+            let trial = begun.map(|begun| begun.finish(&folder)).transpose()?;
+            let state = State::of(&folder);
+            if trial.is_none() {
+                state.discard()?;
             }
-            Ok(Report { difference, attached, trial: Some(trial) })
+            let previous = previous.and_then(|previous| previous.save(&state));
+            Ok(Report { difference, attached, trial, previous })
         }
         Err(failure) => {
-            call_off(&state, trial.guard.as_ref());
+            if let Some(begun) = begun {
+                begun.call_off();
+            }
             Err(failure)
         }
     }
@@ -108,78 +108,4 @@ pub async fn run(
 /// If this process can't become the guard.
 pub fn guard(interface: &str, id: &str) -> Result<Infallible, Error> {
     become_guard(&State::of(&Folder::of(NetworkNamespace::current()?, interface)), id)
-}
-
-/// Records the running state, and starts the guard that waits for the deadline.
-fn begin(
-    request: &Request,
-    running: &Running,
-    content: &[u8],
-    time: ConfirmWithin,
-    state: &State,
-) -> Result<Trial, Error> {
-    let interface = running.folder.interface();
-    let before = cluster_file::of_running(&membership(running)?).map_err(|reason| {
-        Error::refused(
-            format!("rewrite can't save the running state of {interface} for a rollback: {reason}"),
-            format!(
-                "correct the running state with `rewrite peer set` or `rewrite attach \
-                 {interface}`, or apply without --confirm-within"
-            ),
-        )
-    })?;
-    let attachment = &running.attachment;
-    let began = BootTime::now()?;
-    let mut trial = Trial {
-        id: format!("{:x}", began.milliseconds()),
-        interface: interface.into(),
-        attach: AttachId::of(&running.folder, attachment)?,
-        config: path::absolute(&request.config)
-            .context(|| format!("resolving the path {}", request.config.display()))?,
-        content: ContentHash::of(content),
-        deadline: began.after(time.seconds()),
-        way_back: RollbackOptions {
-            self_names: running.local.identity.names().map(ToString::to_string).collect(),
-            no_routes: attachment.routes_managed == 0,
-            hook: attachment.hook,
-            ingress: attachment.ingress,
-            verbose: attachment.verbose == 1,
-        },
-        phase: Phase::Applying,
-        guard: None,
-    };
-    let begun = state.begin(&trial, &before).and_then(|()| {
-        let guard = Guard::start(&trial, state)?;
-        trial.guard = Some(guard);
-        state.record(&trial)?;
-        let at = trial.until()?;
-        let (config, content) = (trial.config.clone(), trial.content.clone());
-        state.prepare(&trial, &RolledBack { config, content, at })
-    });
-    match begun {
-        Ok(()) => Ok(trial),
-        Err(failure) => {
-            call_off(state, trial.guard.as_ref());
-            Err(failure)
-        }
-    }
-}
-
-/// Ends a trial whose change was never made, or was undone.
-fn call_off(state: &State, guard: Option<&Guard>) {
-    if let Err(failure) = state.end_trial(guard) {
-        tracing::error!("rewrite can't delete the record of a trial that never started: {failure}");
-    }
-}
-
-fn membership(running: &Running) -> Result<RunningMembership, Error> {
-    Ok(RunningMembership {
-        membership: running.membership()?,
-        peers: running.maps.peers()?,
-        local: running.maps.local_tables()?,
-        names: running.maps.names()?,
-        bypass: running.maps.bypass()?,
-        drain: Drain::from_seconds(running.attachment.drain),
-        network: running.network().map(|name| (name, running.folder.interface().to_owned())),
-    })
 }

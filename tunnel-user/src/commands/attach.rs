@@ -1,4 +1,5 @@
-//! `rewrite attach`: sets the addresses, maps, programs and routes as the file says, or changes nothing.
+//! `rewrite attach`: sets the addresses, maps, programs and routes as the file says, or changes nothing. An attach on
+//! trial is rolled back unless the operator confirms it.
 
 use crate::dataplane::bpffs;
 use crate::dataplane::loader;
@@ -12,18 +13,90 @@ use crate::interrupt::Interrupt;
 use crate::ops::attach::report::Report;
 use crate::ops::attach::request::Request;
 use crate::ops::attach::resolve::resolve;
-use crate::ops::{attach, gone_namespaces, load_file, upgrade};
-use crate::trial::{self, State};
+use crate::ops::difference::{self, Difference};
+use crate::ops::on_trial::{self, Before, Begun};
+use crate::ops::previous_state::{self, Previous, Saved};
+use crate::ops::{attach, endangered_connections, gone_namespaces, load_file, upgrade};
+use crate::trial::{self, ConfirmWithin, State, Trial};
 
-/// Attaches an interface as the file says, or changes an attached interface to match the file.
+/// The outcome of the command.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The report of the attach.
+    pub report: Report,
+    /// The changes relative to the previous state; `None` after a first attach.
+    pub difference: Option<Difference>,
+    /// The trial, if the change is on trial.
+    pub trial: Option<Trial>,
+    /// The saved previous state, if something changed without a trial.
+    pub previous: Option<Saved>,
+}
+
+/// Attaches an interface as the file says, or changes an attached interface to match the file. With `confirm_within`,
+/// the change is on trial; without a change, no trial starts. Warns before a first attach that can end the operator's
+/// ssh.
 ///
 /// # Errors
 /// An error leaves everything unchanged. [`Error::Refused`], for example, if a trial is pending.
-pub async fn run(request: &Request) -> Result<Report, Error> {
-    run_until(request, &Interrupt::listen()?).await
+pub async fn run(
+    request: &Request,
+    confirm_within: Option<ConfirmWithin>,
+) -> Result<Outcome, Error> {
+    privileges::require(Task::LoadPrograms)?;
+    bpffs::require()?;
+    let interrupt = Interrupt::listen()?;
+    let _begun = loader::begin();
+    let (cluster, text) = load_file::load(&request.config, Some(&interrupt)).await?;
+    let netlink = Netlink::connect()?;
+    let (folder, _lock) = locked(request, &netlink, &interrupt).await?;
+    let mut resolved = resolve(request, folder.clone(), &cluster, &netlink).await?;
+
+    let running = previous_state::running(&folder, resolved.link.index, &netlink).await?;
+    let (difference, previous) = match &running {
+        Some(running) => {
+            let difference = difference::between(Some(running), &resolved)?;
+            let is_final_change = !difference.changes.is_empty() && confirm_within.is_none();
+            let previous = if is_final_change { Previous::of(running)? } else { None };
+            (Some(difference), previous)
+        }
+        None => {
+            endangered_connections::warn(&resolved, &netlink).await;
+            (None, None)
+        }
+    };
+    let is_change = difference.as_ref().is_none_or(|difference| !difference.changes.is_empty());
+    let begun = match confirm_within.filter(|_| is_change) {
+        Some(time) => {
+            let before = match &running {
+                Some(running) => Before::Attached(running),
+                None => Before::NotAttached { folder: &folder, attached_at: resolved.attached_at },
+            };
+            Some(Begun::start(&before, on_trial::file(&request.config, &text)?, time)?)
+        }
+        None => None,
+    };
+    drop(running);
+    match attach::execute(&mut resolved, &netlink, &interrupt).await {
+        Ok(report) => {
+            let trial = begun.map(|begun| begun.finish(&folder)).transpose()?;
+            let state = State::of(&folder);
+            if trial.is_none() {
+                state.discard()?;
+            }
+            let previous = previous.and_then(|previous| previous.save(&state));
+            Ok(Outcome { report, difference, trial, previous })
+        }
+        Err(failure) => {
+            if let Some(begun) = begun {
+                begun.call_off();
+            }
+            Err(failure)
+        }
+    }
 }
 
-/// Attaches like [`run`], and stops when `interrupt` reports a signal.
+/// Attaches for a daemon: without a trial, and without a comparison with the previous state. Stops when `interrupt`
+/// reports a signal.
 ///
 /// # Errors
 /// An error leaves everything unchanged.
@@ -33,15 +106,24 @@ pub async fn run_until(request: &Request, interrupt: &Interrupt) -> Result<Repor
     let _begun = loader::begin();
     let (cluster, _) = load_file::load(&request.config, Some(interrupt)).await?;
     let netlink = Netlink::connect()?;
-    let folder = Folder::of(NetworkNamespace::current()?, &request.interface);
-    gone_namespaces::clear_former(interrupt).await?;
-    upgrade::take_over_others(Some(&folder), &netlink, interrupt).await?;
-    let _lock = lock::interface(&folder, interrupt).await?;
-
-    trial::require_none(&folder)?;
-    upgrade::take_over(&folder, &netlink, interrupt).await?;
+    let (folder, _lock) = locked(request, &netlink, interrupt).await?;
     let mut resolved = resolve(request, folder, &cluster, &netlink).await?;
     let report = attach::execute(&mut resolved, &netlink, interrupt).await?;
     State::of(&resolved.folder).discard()?;
     Ok(report)
+}
+
+/// Takes the interface lock, requires that no trial is pending, and takes over an attachment of the previous version.
+async fn locked(
+    request: &Request,
+    netlink: &Netlink,
+    interrupt: &Interrupt,
+) -> Result<(Folder, lock::Lock), Error> {
+    let folder = Folder::of(NetworkNamespace::current()?, &request.interface);
+    gone_namespaces::clear_former(interrupt).await?;
+    upgrade::take_over_others(Some(&folder), netlink, interrupt).await?;
+    let lock = lock::interface(&folder, interrupt).await?;
+    trial::require_none(&folder)?;
+    upgrade::take_over(&folder, netlink, interrupt).await?;
+    Ok((folder, lock))
 }

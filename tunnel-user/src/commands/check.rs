@@ -20,7 +20,7 @@ use crate::model::text::list;
 use crate::ops::attach::request::Request;
 use crate::ops::attach::resolve::{require_ipv6_on_loopback, resolve};
 use crate::ops::attached::Running;
-use crate::ops::difference::{self, Difference};
+use crate::ops::difference::{self, Difference, Planned};
 use crate::ops::reverse_path;
 use crate::ops::{load_file, routing};
 use crate::plan::attach_point::{AttachPoint, Hook, Ingress};
@@ -122,10 +122,14 @@ pub async fn run(
                     network,
                     ..Request::first(&link.name, config, self_names)
                 };
-                findings.push(match changes_of_attach(&request, clusters).await {
-                    Ok(difference) => Finding::new(Level::Good, described_changes(&difference)),
-                    Err(refusal) => bad(refusal),
-                });
+                match changes_of_attach(&request, clusters).await {
+                    Ok(planned) => {
+                        let changes = described_changes(&planned.difference);
+                        findings.push(Finding::new(Level::Good, changes));
+                        findings.extend(endangered(&link.name, &planned));
+                    }
+                    Err(refusal) => findings.push(bad(refusal)),
+                }
             }
         }
     }
@@ -134,7 +138,7 @@ pub async fn run(
 
 /// Finds the changes that attach would make, or the refusal of attach, with the same steps as attach. Runs only if the
 /// other checks found no obstacle: they report all obstacles at once, and a refusal names only the first obstacle.
-async fn changes_of_attach(request: &Request, clusters: &Clusters) -> Result<Difference, Error> {
+async fn changes_of_attach(request: &Request, clusters: &Clusters) -> Result<Planned, Error> {
     let netlink = Netlink::connect()?;
     let folder = Folder::of(NetworkNamespace::current()?, &request.interface);
     trial::require_none(&folder)?;
@@ -143,16 +147,32 @@ async fn changes_of_attach(request: &Request, clusters: &Clusters) -> Result<Dif
         netlink.clsact_of(&resolved.link).await?;
     }
     let running = Running::open(folder).ok();
-    difference::between(running.as_ref(), &resolved)
+    difference::planned(running.as_ref(), &resolved, &netlink).await
 }
 
-/// Describes the changes: `rewrite attach eth0 changes: addresses on lo +1, peers +2, routes +2`, with the command that
+/// The open connections that a first attach of `interface` can end.
+fn endangered(interface: &str, planned: &Planned) -> Vec<Finding> {
+    let note = |what| Finding::new(Level::Note, what);
+    match &planned.endangered {
+        Err(unknown) => vec![note(unknown.clone())],
+        Ok(found) => {
+            let end = |found| note(format!("an attach of {interface} can end {found}"));
+            let trial = format!(
+                "rewrite attach {interface} --confirm-within 60s takes an attach back that ends your \
+                 ssh"
+            );
+            let has_ssh = found.iter().any(|endangered| endangered.is_ssh);
+            found.iter().map(end).chain(has_ssh.then(|| note(trial))).collect()
+        }
+    }
+}
+
+/// Describes the changes: `an attach of eth0 changes: addresses on lo +1, peers +2, routes +2`, with the command that
 /// lists them.
 fn described_changes(difference: &Difference) -> String {
     let Difference { interface, config, changes, .. } = difference;
-    let config = config.display();
     if changes.is_empty() {
-        return format!("{interface} matches {config}");
+        return format!("{interface} matches {}", config.display());
     }
     let (peers, routes) = (&changes.peers, &changes.routes);
     let (added, removed) = (&changes.added_addresses, &changes.removed_addresses);
@@ -173,9 +193,10 @@ fn described_changes(difference: &Difference) -> String {
     if changes.local_members.as_ref().is_some_and(|(from, _)| !from.is_empty()) {
         described.insert(0, "the identity of this host".to_owned());
     }
+    described.extend(changes.bypass.as_ref().map(|_| "the bypass rules".to_owned()));
+    described.extend(changes.settings.iter().map(|setting| setting.name.to_owned()));
     format!(
-        "rewrite attach {interface} changes: {}; rewrite diff --interface {interface} --config {config} lists \
-         them",
+        "an attach of {interface} changes: {}; rewrite diff --interface {interface} lists them",
         described.join(", ")
     )
 }
@@ -218,16 +239,19 @@ async fn network(
     findings.extend(left_out.iter().map(|left| Finding::new(Level::Note, left.to_string())));
     let Some(link) = interface(&membership, &netlink, &snapshot).await else { return Ok(None) };
     let (name, names) = (&link.name, list(identity.names()));
-    let words: String = self_names.iter().map(|own| format!(" --self {own}")).collect();
     findings.push(Finding::new(
         Level::Good,
-        format!("this host is {names}, and its interface is {name}: rewrite attach {name}{words}"),
+        format!("this host is {names}, and its interface is {name}: rewrite attach {name}"),
     ));
     let fits = snapshot.attachable(name).and_then(|(link, header_len)| {
         hook::require_ingress(ingress, link, header_len, snapshot.links())
     });
     findings.extend(fits.err().map(bad));
-    routes(&membership, link, &netlink, &snapshot, findings).await?;
+    match link.require_up() {
+        Ok(()) => routes(&membership, link, &netlink, &snapshot, findings).await?,
+        // Without the interface, the kernel has no route: one finding stands for all peers.
+        Err(down) => findings.push(bad(down)),
+    }
     let has_networks = cluster.network().is_some();
     let filtered = reverse_path::drops(identity, link, has_networks, &snapshot);
     findings.extend(filtered.into_iter().map(|what| Finding::new(Level::Note, what)));

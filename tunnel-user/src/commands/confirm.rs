@@ -1,10 +1,14 @@
 //! `rewrite confirm`: keeps the change on trial.
 
 use crate::dataplane::bpffs;
+use crate::dataplane::lock;
+use crate::dataplane::pins::Folder;
 use crate::error::Error;
 use crate::host::netlink::Netlink;
+use crate::host::network_namespace::NetworkNamespace;
 use crate::interrupt::Interrupt;
 use crate::ops::lock_attached::lock_attached;
+use crate::ops::on_trial::attach_id;
 use crate::trial::{AttachId, Phase, State, Trial};
 
 /// Keeps the change on trial, and ends the trial on the named interface or, without a name, on the only attached
@@ -15,39 +19,59 @@ use crate::trial::{AttachId, Phase, State, Trial};
 pub async fn run(interface: Option<&str>) -> Result<Trial, Error> {
     bpffs::require()?;
     let (netlink, interrupt) = (Netlink::connect()?, Interrupt::listen()?);
+    if let Some(interface) = interface {
+        let folder = Folder::of(NetworkNamespace::current()?, interface);
+        let state = State::of(&folder);
+        // The rollback of a first attach leaves no attached interface.
+        if !folder.exists() && matches!(state.rolled_back(), Ok(Some(_))) {
+            return Err(no_trial(interface, &state));
+        }
+        if state.has_first_attach()? && attach_id(&folder).is_none() {
+            let _lock = lock::interface(&folder, &interrupt).await?;
+            if let Some(trial) = state.pending(attach_id(&folder))?
+                && trial.phase != Phase::Applied
+            {
+                return Err(halfway(&trial));
+            }
+        }
+    }
     let (_lock, running) = lock_attached(interface, &netlink, &interrupt).await?;
-    let interface = running.folder.interface();
     let state = State::of(&running.folder);
     let attach = AttachId::of(&running.folder, &running.attachment)?;
-    let trial = state.pending(attach)?.ok_or_else(|| match state.rolled_back() {
-        Ok(Some(last)) => Error::refused(
-            format!(
-                "no trial is pending on {interface}: {} was rolled back at {}",
-                last.config.display(),
-                last.at
-            ),
-            format!(
-                "try it again: rewrite apply --interface {interface} --config {} --confirm-within 60s",
-                last.config.display()
-            ),
-        ),
-        _ => Error::refused(
-            format!("no trial is pending on {interface}"),
-            "`rewrite apply --confirm-within 60s` starts one; `rewrite status` shows the running \
-             state",
-        ),
-    })?;
-    let halfway = match trial.phase {
-        Phase::Applied => None,
-        Phase::Applying => Some("apply was killed before it finished"),
-        Phase::GoingBack => Some("the rollback was killed before it finished"),
-    };
-    if let Some(halfway) = halfway {
-        return Err(Error::refused(
-            format!("{interface} does not match {}: {halfway}", trial.config.display()),
-            format!("roll back, then apply again: rewrite apply --revert --interface {interface}"),
-        ));
+    let trial =
+        state.pending(Some(attach))?.ok_or_else(|| no_trial(running.folder.interface(), &state))?;
+    if trial.phase != Phase::Applied {
+        return Err(halfway(&trial));
     }
     state.discard()?;
     Ok(trial)
+}
+
+fn no_trial(interface: &str, state: &State) -> Error {
+    match state.rolled_back() {
+        Ok(Some(last)) => Error::refused(
+            format!(
+                "no trial is pending on {interface}: {} was rolled back at {}",
+                last.subject, last.at
+            ),
+            format!("try it again: {}", last.subject.again(interface)),
+        ),
+        _ => Error::refused(
+            format!("no trial is pending on {interface}"),
+            "attach, apply and peer set start one with --confirm-within 60s; `rewrite status` shows \
+             the running state",
+        ),
+    }
+}
+
+fn halfway(trial: &Trial) -> Error {
+    let Trial { interface, subject, phase, .. } = trial;
+    let command = match phase {
+        Phase::Applying | Phase::Applied => "the change",
+        Phase::GoingBack => "the rollback",
+    };
+    Error::refused(
+        format!("{interface} does not match {subject}: {command} was killed before it finished"),
+        format!("roll back, then try again: rewrite apply --revert --interface {interface}"),
+    )
 }

@@ -39,6 +39,17 @@ pub struct Detached {
     pub left_addresses: Vec<Private>,
     /// The removed pin folders and files of network namespaces that are gone.
     pub gone: Vec<PathBuf>,
+    /// The interface that was not attached, and the interfaces that are.
+    pub nothing: Option<Nothing>,
+}
+
+/// The answer to the detach of an interface that is not attached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Nothing {
+    /// The interface.
+    pub interface: String,
+    /// The attached interfaces, or the remains of an earlier attach, with the command that removes them.
+    pub hint: String,
 }
 
 impl Detached {
@@ -67,8 +78,8 @@ impl Detached {
 /// before the next step that removes something. The next run continues with the remaining steps.
 ///
 /// # Errors
-/// If a step other than the detach of an interface fails; [`Error::Refused`] if the interface is not attached. A failed
-/// detach of an interface is in [`Detached::failures`] instead.
+/// If a step other than the detach of an interface fails. A failed detach of an interface is in [`Detached::failures`]
+/// instead. An interface that is not attached is no error: see [`Detached::nothing`].
 pub async fn run(target: &Target) -> Result<Detached, Error> {
     privileges::require(Task::UseMaps)?;
     bpffs::require()?;
@@ -81,7 +92,10 @@ pub async fn run(target: &Target) -> Result<Detached, Error> {
             let lost = lost_pins::interfaces(&netlink).await?;
             pins::folders(namespace)?.into_iter().chain(lost).collect()
         }
-        Target::Interface(interface) => vec![known(namespace, interface, &netlink).await?],
+        Target::Interface(interface) => match known(namespace, interface, &netlink).await? {
+            Some(folder) => vec![folder],
+            None => return nothing(namespace, interface, &netlink, &interrupt).await,
+        },
     };
     let mut detached = Detached::default();
     if let Err(failure) = upgrade::take_over_others(None, &netlink, &interrupt).await {
@@ -100,7 +114,7 @@ pub async fn run(target: &Target) -> Result<Detached, Error> {
             Ok(false) => match target {
                 Target::All => {}
                 Target::Interface(interface) => {
-                    return Err(not_attached(namespace, interface, &netlink).await?);
+                    return nothing(namespace, interface, &netlink, &interrupt).await;
                 }
             },
             Err(Error::Interrupted) => {
@@ -176,36 +190,42 @@ async fn known(
     namespace: NetworkNamespace,
     interface: &str,
     netlink: &Netlink,
-) -> Result<Folder, Error> {
+) -> Result<Option<Folder>, Error> {
     let folders = pins::folders(namespace)?;
     if let Some(folder) = folders.into_iter().find(|folder| folder.interface() == interface) {
-        return Ok(folder);
+        return Ok(Some(folder));
     }
     let folder = Folder::of(namespace, interface);
-    match lost_pins::find(&folder, netlink).await? {
-        Some(_) => Ok(folder),
-        None => Err(not_attached(namespace, interface, netlink).await?),
-    }
+    Ok(lost_pins::find(&folder, netlink).await?.map(|_| folder))
 }
 
-async fn not_attached(
+/// The answer for an interface that is not attached. Removes the record of a trial that was rolled back, as every detach
+/// does.
+async fn nothing(
     namespace: NetworkNamespace,
     interface: &str,
     netlink: &Netlink,
-) -> Result<Error, Error> {
+    interrupt: &Interrupt,
+) -> Result<Detached, Error> {
+    let folder = Folder::of(namespace, interface);
+    let lock = lock::interface(&folder, interrupt).await?;
+    if !folder.exists() {
+        State::of(&folder).discard()?;
+    }
+    drop(lock);
     let folders = pins::folders(namespace)?;
     let names: Vec<_> = folders.iter().map(Folder::interface).collect();
-    let help = if names.is_empty() {
+    let mut hint = if names.is_empty() {
         "no interface is attached in this network namespace; --netns NAME selects another".into()
     } else {
         format!("attached interfaces: {}; `rewrite status` shows more", names.join(", "))
     };
-    let left = lost_pins::unclaimed(None, &Snapshot::take(netlink).await?)?;
-    let help = match left.first() {
-        Some(address) => {
-            format!("{help}; an earlier attach left {address} on {LOOPBACK}: rewrite detach --all")
-        }
-        None => help,
-    };
-    Ok(Error::refused(format!("{interface} is not attached"), help))
+    let snapshot = Snapshot::take(netlink).await?;
+    if let Some(address) = lost_pins::unclaimed(None, &snapshot)?.first() {
+        hint.push_str(&format!(
+            "; an earlier attach left {address} on {LOOPBACK}: rewrite detach --all"
+        ));
+    }
+    let nothing = Some(Nothing { interface: interface.into(), hint });
+    Ok(Detached { nothing, ..Detached::default() })
 }

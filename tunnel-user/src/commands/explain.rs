@@ -4,9 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use serde::Serialize;
-use tunnel_common::settings::ETHERNET_HEADER_LEN;
 use tunnel_common::outcome::{Direction, Outcome, Verdict};
 use tunnel_common::peers::{Peer, ROLE_FORMER, ROLE_PRIVATE, ROLE_PUBLIC};
+use tunnel_common::settings::ETHERNET_HEADER_LEN;
 
 use crate::dataplane::pins::Folder;
 use crate::dataplane::private_copy::{PrivateCopy, Ran};

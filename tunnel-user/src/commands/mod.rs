@@ -9,6 +9,7 @@ pub mod detach;
 pub mod diff;
 pub mod doctor;
 pub mod downgrade;
+pub mod dry_run;
 pub mod explain;
 pub mod explain_all;
 pub mod peer;

@@ -16,6 +16,7 @@ use crate::ops::attached::{self, Running};
 use crate::ops::execute::Executor;
 use crate::ops::lock_attached::lock_attached;
 use crate::ops::move_notices::{self, After};
+use crate::ops::on_trial::{Before, Begun};
 use crate::ops::{other_networks, routing};
 use crate::plan::arp;
 use crate::plan::attach_point::{AttachPoint, LoadOptions};
@@ -27,6 +28,7 @@ use crate::plan::peers::NamedPeer;
 use crate::plan::route::RouteChanges;
 use crate::plan::running_peers::{Awaited, RunningPeer};
 use crate::plan::settings::{InterfaceSettings, settings};
+use crate::trial::{self, ConfirmWithin, Subject, Trial};
 
 /// The outcome of the command.
 #[derive(Clone, Debug)]
@@ -43,6 +45,8 @@ pub struct Report {
     pub routes: RouteChanges,
     /// The awaited address pairs, which the peer has not confirmed yet.
     pub awaited: Vec<Awaited>,
+    /// The trial, if the change is on trial.
+    pub trial: Option<Trial>,
 }
 
 /// The peers of every attached interface.
@@ -57,17 +61,23 @@ pub async fn list() -> Result<Vec<(String, Vec<RunningPeer>)>, Error> {
     attached::undisturbed(async |folders| folders.into_iter().map(peers).collect()).await
 }
 
-/// Makes one change on the named interface or, without a name, on the only attached interface.
+/// Makes one change on the named interface or, without a name, on the only attached interface. With `confirm_within`,
+/// the change is on trial; without a change, no trial starts.
 ///
 /// # Errors
-/// If the edit does not fit the running peers, or a step fails. The command then undoes the steps. If only the later
+/// If a change on trial meets a pending trial, or the edit does not fit the running peers, or a step fails. The command then undoes the steps. If only the later
 /// exchange of move notices or the reading of the awaited peers fails, the change stays.
-pub async fn run(edit: &Edit, interface: Option<&str>) -> Result<Report, Error> {
+pub async fn run(
+    edit: &Edit,
+    interface: Option<&str>,
+    confirm_within: Option<ConfirmWithin>,
+) -> Result<Report, Error> {
     bpffs::require()?;
     let netlink = Netlink::connect()?;
     let interrupt = Interrupt::listen()?;
     let (_lock, running) = lock_attached(interface, &netlink, &interrupt).await?;
     let edited = peer_edit::edited(edit, &running.membership()?)?;
+    let begun = begin(&running, &edited, confirm_within)?;
 
     let drain = edit.drain().unwrap_or_else(|| Drain::from_seconds(running.attachment.drain));
     let snapshot = Snapshot::take(&netlink).await?;
@@ -79,14 +89,33 @@ pub async fn run(edit: &Edit, interface: Option<&str>) -> Result<Report, Error> 
         Ok(routes) => routes,
         Err(failure) => {
             executor.undo().await;
+            if let Some(begun) = begun {
+                begun.call_off();
+            }
             return Err(failure);
         }
     };
     drop(executor);
+    let trial = begun.map(|begun| begun.finish(&folder)).transpose()?;
     move_notices::exchange(&running.folder, After::Change, drain).await?;
     let awaited = awaited(&running, edited.after.as_ref())?;
     let interface = running.folder.interface().into();
-    Ok(Report { interface, before: edited.before, after: edited.after, drain, routes, awaited })
+    let Edited { before, after, .. } = edited;
+    Ok(Report { interface, before, after, drain, routes, awaited, trial })
+}
+
+/// Starts the trial of the change, if the operator wants one and the peer changes.
+fn begin(
+    running: &Running,
+    edited: &Edited,
+    confirm_within: Option<ConfirmWithin>,
+) -> Result<Option<Begun>, Error> {
+    let peer = edited.before.as_ref().or(edited.after.as_ref());
+    let is_change = edited.before != edited.after || edited.ends_draining.is_some();
+    let (Some(time), Some(peer), true) = (confirm_within, peer, is_change) else { return Ok(None) };
+    trial::require_none(&running.folder)?;
+    let subject = Subject::Peer { peer: peer.name.to_string() };
+    Begun::start(&Before::Attached(running), subject, time).map(Some)
 }
 
 fn awaited(running: &Running, peer: Option<&NamedPeer>) -> Result<Vec<Awaited>, Error> {

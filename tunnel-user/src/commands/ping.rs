@@ -263,7 +263,8 @@ async fn other_way(netlink: &Netlink, snapshot: &Snapshot, pinged: &Pinged<'_>) 
     let attached = snapshot.find(pinged.running.folder.interface())?;
     let next_hops = netlink.next_hops_to(to, Some(from)).await.ok()?;
     let leads_there = |link: &Link| {
-        let is_above = link.below == Some(attached.index) || attached.controller == Some(link.index);
+        let is_above =
+            link.below == Some(attached.index) || attached.controller == Some(link.index);
         link.index == attached.index || is_above
     };
     let mut ways = next_hops.iter().filter_map(|next_hop| snapshot.link(next_hop.link));

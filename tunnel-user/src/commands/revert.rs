@@ -2,6 +2,7 @@
 
 use super::status;
 use crate::dataplane::bpffs;
+use crate::dataplane::lock;
 use crate::dataplane::pins::{self, Folder};
 use crate::error::Error;
 use crate::host::netlink::Netlink;
@@ -11,10 +12,13 @@ use crate::interrupt::Interrupt;
 use crate::ops::attach::report::Report;
 use crate::ops::attach::request::Request;
 use crate::ops::attach::resolve::{now, resolve};
+use crate::ops::attached;
 use crate::ops::lock_attached::lock_attached;
-use crate::ops::{attach, load_file};
+use crate::ops::on_trial::attach_id;
+use crate::ops::{attach, detach, load_file};
 use crate::trial::{
-    ANOTHER_BEGUN, AttachId, GuardState, NOT_PENDING, Phase, RolledBack, Standing, State, Trial,
+    ANOTHER_BEGUN, AttachId, Guard, GuardState, NOT_PENDING, Phase, RolledBack, Standing, State,
+    Trial, WayBack,
 };
 
 /// The outcome of the command.
@@ -22,6 +26,9 @@ use crate::trial::{
 pub enum Outcome {
     /// The command has restored the state before the trial.
     WentBack(Box<(Trial, Report)>),
+    /// The command has detached the interface, which was not attached before the trial. `None` if nothing was left to
+    /// detach.
+    Detached(Box<(Trial, Option<detach::Report>)>),
     /// There was nothing to do, for this reason.
     Nothing(String),
 }
@@ -67,6 +74,9 @@ pub async fn run(asker: &Asker) -> Result<Outcome, Error> {
     bpffs::require()?;
     let netlink = Netlink::connect()?;
     let interrupt = Interrupt::listen()?;
+    if let Some(folder) = first_attach(asker)? {
+        return detach_again(asker, &folder, &netlink, &interrupt).await;
+    }
     if let (Some(interface), Some(_)) = (asker.interface(), asker.id())
         && !is_attached(interface)?
     {
@@ -78,18 +88,25 @@ pub async fn run(asker: &Asker) -> Result<Outcome, Error> {
     let interface = folder.interface();
     let state = State::of(&folder);
     let attach = AttachId::of(&folder, &running.attachment)?;
-    let mut trial = match pending(asker, &state, attach)? {
+    let mut trial = match pending(asker, &state, Some(attach))? {
         Ok(trial) => trial,
         Err(why) => return Ok(Outcome::Nothing(format!("{why} on {interface}"))),
     };
     drop(running);
+    let WayBack::Attach(options) = trial.way_back.clone() else {
+        return Ok(Outcome::Nothing(format!("{ANOTHER_BEGUN} on {interface}")));
+    };
 
     let before = state.before();
-    let cluster = match asker {
-        Asker::Operator { .. } => load_file::load(&before, Some(&interrupt)).await?.0,
+    let held = match asker {
+        Asker::Operator { .. } => None,
         Asker::Guard(held) => held.clusters(&before)?,
     };
-    let request = Request::back(&trial.way_back, interface, &before);
+    let cluster = match held {
+        Some(cluster) => cluster,
+        None => load_file::load(&before, Some(&interrupt)).await?.0,
+    };
+    let request = Request::back(&options, interface, &before);
     let mut resolved = resolve(&request, folder.clone(), &cluster, &netlink).await?;
     let phase = trial.phase;
     trial.phase = Phase::GoingBack;
@@ -103,22 +120,74 @@ pub async fn run(asker: &Asker) -> Result<Outcome, Error> {
             return Err(failure);
         }
     };
-    let last = RolledBack {
-        config: trial.config.clone(),
-        content: trial.content.clone(),
-        at: status::time(now()),
-    };
-    // If the guard runs this command, keep the guard running: ending the guard would also end this command.
-    let guard = match asker {
-        Asker::Operator { .. } => trial.guard.as_ref(),
-        Asker::Guard(_) => None,
-    };
-    state.roll_back(&last, guard)?;
+    state.roll_back(&rolled_back(&trial), guard_to_end(asker, &trial))?;
     Ok(Outcome::WentBack(Box::new((trial, report))))
 }
 
+fn rolled_back(trial: &Trial) -> RolledBack {
+    RolledBack { subject: trial.subject.clone(), at: status::time(now()) }
+}
+
+/// The guard to end. If the guard runs this command, the guard keeps running: ending the guard would also end this
+/// command.
+const fn guard_to_end<'a>(asker: &Asker, trial: &'a Trial) -> Option<&'a Guard> {
+    match asker {
+        Asker::Operator { .. } => trial.guard.as_ref(),
+        Asker::Guard(_) => None,
+    }
+}
+
+/// The interface whose first attach may be on trial; `None` if a trial of the interface would go back by an attach.
+fn first_attach(asker: &Asker) -> Result<Option<Folder>, Error> {
+    let namespace = NetworkNamespace::current()?;
+    match asker {
+        Asker::Guard(held) => {
+            let is_first = held.trial.way_back == WayBack::Detach;
+            Ok(is_first.then(|| Folder::of(namespace, &held.trial.interface)))
+        }
+        Asker::Operator { interface, .. } => {
+            let folder = match interface {
+                Some(interface) => Folder::of(namespace, interface),
+                // An error comes again, and with its remedy, from the search for an attached interface.
+                None => match attached::choose(attached::visible()?, None) {
+                    Ok(folder) => folder,
+                    Err(_) => return Ok(None),
+                },
+            };
+            Ok(State::of(&folder).has_first_attach()?.then_some(folder))
+        }
+    }
+}
+
+/// Rolls back a first attach: detaches the interface, also if the attach was killed halfway.
+async fn detach_again(
+    asker: &Asker,
+    folder: &Folder,
+    netlink: &Netlink,
+    interrupt: &Interrupt,
+) -> Result<Outcome, Error> {
+    let _lock = lock::interface(folder, interrupt).await?;
+    let interface = folder.interface();
+    let state = State::of(folder);
+    let mut trial = match pending(asker, &state, attach_id(folder))? {
+        Ok(trial) => trial,
+        Err(why) => return Ok(Outcome::Nothing(format!("{why} on {interface}"))),
+    };
+    trial.phase = Phase::GoingBack;
+    record(&state, &trial);
+    // Record the rollback first: a daemon that follows the same file must not attach again after the detach.
+    state.record_roll_back(&rolled_back(&trial))?;
+    let report = detach::under_lock(folder, netlink, interrupt).await?;
+    state.end_trial(guard_to_end(asker, &trial))?;
+    Ok(Outcome::Detached(Box::new((trial, report))))
+}
+
 /// The trial to roll back, or the reason why there is none.
-fn pending(asker: &Asker, state: &State, attach: AttachId) -> Result<Result<Trial, String>, Error> {
+fn pending(
+    asker: &Asker,
+    state: &State,
+    attach: Option<AttachId>,
+) -> Result<Result<Trial, String>, Error> {
     let held = match asker {
         Asker::Operator { id, .. } => {
             let Some(trial) = state.pending(attach)? else {

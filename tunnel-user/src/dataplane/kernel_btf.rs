@@ -126,9 +126,8 @@ mod tests {
     }
 
     /// An int, an enum that has the struct's name, and `struct pair { int first; int second; }`.
-    const PAIR: [u32; 18] = [
-        1, 1 << 24, 4, 32, 5, 6 << 24 | 1, 4, 1, 0, 5, 4 << 24 | 2, 8, 10, 1, 0, 16, 1, 32,
-    ];
+    const PAIR: [u32; 18] =
+        [1, 1 << 24, 4, 32, 5, 6 << 24 | 1, 4, 1, 0, 5, 4 << 24 | 2, 8, 10, 1, 0, 16, 1, 32];
 
     #[test]
     fn fields_have_their_offsets_in_bytes() {

@@ -14,8 +14,8 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tunnel_common::maps::REASON_COUNTERS;
 use tunnel_common::trace::{
-    EGRESS_ENTRY, EGRESS_EXIT, INGRESS_ENTRY, INGRESS_EXIT, LOST, OFFSETS, Offsets, RECORDS, Record,
-    XDP_ENTRY, XDP_EXIT,
+    EGRESS_ENTRY, EGRESS_EXIT, INGRESS_ENTRY, INGRESS_EXIT, LOST, OFFSETS, Offsets, RECORDS,
+    Record, XDP_ENTRY, XDP_EXIT,
 };
 
 use super::bpf_call::{info, number, open, open_pinned};
@@ -124,7 +124,8 @@ impl Tracer {
             let pin = folder.program(program);
             let traced =
                 open_pinned(&pin).context(|| format!("opening the pin {}", pin.display()))?;
-            links.extend(trace(&object, program, &traced).map_err(|cause| refused(program, cause))?);
+            links
+                .extend(trace(&object, program, &traced).map_err(|cause| refused(program, cause))?);
         }
         let (records, lost) = (opened(&mut ebpf, RECORDS)?, opened(&mut ebpf, LOST)?);
         // SAFETY: the ring buffer keeps its one descriptor open until it is dropped, and the AsyncFd owns it until then.

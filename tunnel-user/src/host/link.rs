@@ -6,6 +6,7 @@ use rtnetlink::packet_route::link::{
 };
 
 use super::link_type::link_header_len;
+use crate::error::Error;
 use crate::model::Family;
 
 /// A network interface.
@@ -59,6 +60,21 @@ pub struct BusDevice {
 }
 
 impl Link {
+    /// Requires that the interface is up: the kernel has no route through an interface that is down.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] if the interface is down.
+    pub fn require_up(&self) -> Result<(), Error> {
+        let name = &self.name;
+        match self.up {
+            true => Ok(()),
+            false => Err(Error::refused(
+                format!("{name} is down"),
+                format!("bring it up: ip link set {name} up; or attach with --no-routes"),
+            )),
+        }
+    }
+
     /// Reads an interface from a message; `None` if the message names no interface.
     pub(super) fn from_message(message: &LinkMessage) -> Option<Self> {
         let attributes = &message.attributes;

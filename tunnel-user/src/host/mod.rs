@@ -29,6 +29,7 @@ pub mod runtime_folder;
 pub mod service_manager;
 pub mod snapshot;
 pub mod software_checksums;
+pub mod ssh_session;
 pub mod tcp_connections;
 pub mod virtio;
 pub mod vlan_tags;

@@ -29,6 +29,14 @@ pub(crate) fn words<T: ToString>(items: impl IntoIterator<Item = T>) -> Vec<Stri
     items.into_iter().map(|item| item.to_string()).collect()
 }
 
+/// A number with its noun, in the plural unless the number is one: `1 check`, `3 checks`.
+pub fn counted(number: impl TryInto<u64>, noun: &str) -> String {
+    match number.try_into().unwrap_or(u64::MAX) {
+        1 => format!("1 {noun}"),
+        number => format!("{number} {noun}s"),
+    }
+}
+
 /// The name of an interface's sysctl, as sysctl(8) takes it: a dot of the interface's name becomes a slash.
 #[must_use]
 pub fn interface_sysctl(protocol: &str, interface: &str, name: &str) -> String {

@@ -20,6 +20,7 @@ use crate::plan::attach_point::AttachPoint;
 use crate::plan::change::{self, Keep};
 use crate::plan::identity::LocalMembers;
 use crate::plan::route::PeerRoute;
+use crate::trial::State;
 
 /// The report about the detach of one interface.
 #[derive(Clone, Debug)]
@@ -64,11 +65,20 @@ pub(crate) async fn locked(
     interrupt: &Interrupt,
 ) -> Result<Option<(Lock, Report)>, Error> {
     let lock = lock::interface(folder, interrupt).await?;
+    Ok(under_lock(folder, netlink, interrupt).await?.map(|report| (lock, report)))
+}
+
+/// Detaches the interface. Returns `None` if the interface is not attached. The caller holds the interface lock.
+pub(crate) async fn under_lock(
+    folder: &Folder,
+    netlink: &Netlink,
+    interrupt: &Interrupt,
+) -> Result<Option<Report>, Error> {
     upgrade::take_over(folder, netlink, interrupt).await?;
-    let shared = lock::shared(NetworkNamespace::current()?, interrupt).await?;
+    let _shared = lock::shared(NetworkNamespace::current()?, interrupt).await?;
     let report = detach(folder, netlink, interrupt).await?;
-    drop(shared);
-    Ok(report.map(|report| (lock, report)))
+    State::of(folder).forget_previous()?;
+    Ok(report)
 }
 
 /// Detaches the interface that this process serves as its daemon. Returns `None` if the interface is not attached.

@@ -75,6 +75,7 @@ impl Left {
             return Ok(());
         }
         State::of(&self.folder).discard()?;
+        State::of(&self.folder).forget_previous()?;
         self.folder.remove()
     }
 }

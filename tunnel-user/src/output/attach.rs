@@ -2,15 +2,23 @@
 
 use std::fmt::Write as _;
 
+use tunnel_user::commands::attach::Outcome;
+use tunnel_user::error::Error;
 use tunnel_user::ops::attach::report::Report;
+use tunnel_user::ops::previous_state::Saved;
 use tunnel_user::plan::attach_point::Ingress;
+use tunnel_user::plan::vlan::Vlan;
 
-use super::text::{noun, routes, sysctl, with_length};
+use super::text::{counted, noun, routes, sysctl, with_length};
+use super::{diff, trial};
 
 /// The maximum number of peers that the report names one by one.
 const NAMED_MAX: usize = 8;
 
-/// The changes, the present state, and the command that undoes the attach.
+/// The maximum number of changes that the report lists.
+const CHANGES_MAX: usize = 25;
+
+/// The present state.
 pub fn text(report: &Report) -> String {
     let Report { interface, identity, peers, place, .. } = report;
     let mut text = String::new();
@@ -50,7 +58,7 @@ pub fn text(report: &Report) -> String {
         }
     }
     if let Some(more @ 1..) = report.awaited.len().checked_sub(NAMED_MAX) {
-        let _ = writeln!(text, "  waits for {more} more peers: rewrite peer list");
+        let _ = writeln!(text, "  waits for {}: rewrite peer list", counted(more, "more peer"));
     }
     for address in &report.loopback_addresses {
         let _ = writeln!(text, "  address {} on lo", with_length(*address));
@@ -62,12 +70,62 @@ pub fn text(report: &Report) -> String {
     if let Some(unit) = &report.unit_to_enable {
         let _ = writeln!(text, "  at boot: {unit} is not enabled: systemctl enable '{unit}'");
     }
-    let _ = match report.was_attached {
-        true => writeln!(
-            text,
-            "  back: rewrite attach {interface} with the former file; rewrite detach {interface} ends it"
-        ),
-        false => writeln!(text, "  back: rewrite detach {interface}"),
-    };
     text
+}
+
+/// The outcome of the command: the changes, the report, and the command that undoes the attach.
+pub fn outcome(outcome: &Outcome) -> Result<String, Error> {
+    let Outcome { report, difference, trial, previous } = outcome;
+    let mut text = text(report);
+    match difference {
+        Some(difference) if difference.changes.is_empty() => {
+            text = text.replacen("  no peer changed\n", "  no change\n", 1);
+        }
+        Some(difference) => {
+            let (first, rest) = text.split_once('\n').unwrap_or((&text, ""));
+            text = format!("{first}\n{}{rest}", diff::lines(difference, CHANGES_MAX));
+        }
+        None => {}
+    }
+    match trial {
+        Some(trial) => trial::on_trial(&mut text, trial)?,
+        None => {
+            let is_same = difference.as_ref().is_some_and(|d| d.changes.is_empty());
+            text.push_str(&back(report, previous.as_ref(), is_same));
+        }
+    }
+    Ok(text)
+}
+
+/// The commands that undo the change, and the attach.
+pub fn back(report: &Report, previous: Option<&Saved>, is_same: bool) -> String {
+    let interface = &report.interface;
+    if !report.was_attached {
+        return format!("  back: rewrite detach {interface}\n");
+    }
+    let ends = format!("rewrite detach {interface} ends the attach");
+    match previous {
+        _ if is_same => format!("  {ends}\n"),
+        None => format!("  back: rewrite attach {interface} with the former file; {ends}\n"),
+        Some(saved) => {
+            let Saved { path, options, is_gateway } = saved;
+            let mut command = format!("rewrite attach {interface} --config {}", path.display());
+            for name in options.self_names.iter().filter(|_| *is_gateway) {
+                let _ = write!(command, " --self {name}");
+            }
+            if options.no_routes {
+                command.push_str(" --no-routes");
+            }
+            if let Some((kind, id)) = options.vlan {
+                let vlan = Vlan::from_codes(kind, id);
+                if vlan != Vlan::None {
+                    let _ = write!(command, " --vlan {vlan}");
+                }
+            }
+            if options.verbose {
+                command.push_str(" --verbose");
+            }
+            format!("  back: {command}\n  {ends}\n")
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use tunnel_user::commands::detach::Detached;
+use tunnel_user::commands::detach::{Detached, Nothing};
 use tunnel_user::ops::detach::Report;
 
 use super::text::{sysctl, with_length};
@@ -23,6 +23,9 @@ pub fn all(detached: &Detached) -> String {
             "removed: {}, left by a network namespace that is gone",
             folder.display()
         );
+    }
+    if let Some(Nothing { interface, hint }) = &detached.nothing {
+        let _ = writeln!(text, "{interface}: nothing was attached\n  {hint}");
     }
     text
 }

@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use tunnel_user::model::Private;
 use tunnel_user::ops::difference::Difference;
+use tunnel_user::plan::change::difference::SettingChange;
 use tunnel_user::plan::peers::NamedPeer;
 
-use super::text::{named, with_length};
+use super::text::{counted, named, with_length};
 
 /// The text of [`changes`], and the command that makes these changes.
 pub fn text(difference: &Difference) -> String {
@@ -24,11 +25,18 @@ pub fn text(difference: &Difference) -> String {
 /// One change per line: `+` is added, `-` is removed, `~` is changed.
 pub fn changes(difference: &Difference) -> String {
     let Difference { interface, config, changes, .. } = difference;
-    let (config, peers) = (config.display(), &changes.peers);
+    let config = config.display();
     if changes.is_empty() {
         return format!("{interface}: matches {config}\n");
     }
-    let mut text = format!("{interface}: with {config}\n");
+    format!("{interface}: with {config}\n{}", lines(difference, usize::MAX))
+}
+
+/// The lines of the changes, at most `limit` of them, and a line with the number of the others.
+pub fn lines(difference: &Difference, limit: usize) -> String {
+    let Difference { changes, .. } = difference;
+    let peers = &changes.peers;
+    let mut text = String::new();
     match &changes.local_members {
         Some((from, to)) if from.is_empty() => {
             let _ = writeln!(text, "  + this host: {}", to.join("; "));
@@ -59,10 +67,28 @@ pub fn changes(difference: &Difference) -> String {
     for route in &changes.routes.remove {
         let _ = writeln!(text, "  - route {route}");
     }
+    if let Some((from, to)) = &changes.bypass {
+        let _ = writeln!(text, "  ~ bypass {} -> {}", or_none(from), or_none(to));
+    }
+    for SettingChange { name, from, to } in &changes.settings {
+        let _ = writeln!(text, "  ~ {name}: {from} -> {to}");
+    }
     for left_out in &difference.left_out {
         let _ = writeln!(text, "  note: {left_out}");
     }
+    match text.match_indices('\n').nth(limit.saturating_sub(1)) {
+        Some((end, _)) if end + 1 < text.len() => {
+            let more = text.lines().count() - limit;
+            text.truncate(end + 1);
+            let _ = writeln!(text, "  and {}", counted(more, "more change"));
+        }
+        _ => {}
+    }
     text
+}
+
+fn or_none(rules: &[String]) -> String {
+    if rules.is_empty() { "none".into() } else { rules.join(",") }
 }
 
 #[derive(Serialize)]
@@ -108,6 +134,15 @@ struct Json {
     changed_peers: Vec<Both<Peer>>,
     addresses: Change<String>,
     routes: Change<String>,
+    bypass: Option<Both<Vec<String>>>,
+    settings: Vec<Setting>,
+}
+
+#[derive(Serialize)]
+struct Setting {
+    name: &'static str,
+    from: String,
+    to: String,
 }
 
 /// The value that `--json` prints (docs/json.md).
@@ -137,6 +172,13 @@ pub fn json(difference: &Difference) -> impl Serialize + use<> {
             added: texts(&changes.routes.set),
             removed: texts(&changes.routes.remove),
         },
+        bypass: changes.bypass.clone().map(|(from, to)| Both { from, to }),
+        settings: changes
+            .settings
+            .iter()
+            .cloned()
+            .map(|SettingChange { name, from, to }| Setting { name, from, to })
+            .collect(),
     }
 }
 

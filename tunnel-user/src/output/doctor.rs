@@ -32,8 +32,8 @@ pub fn text(report: &Report) -> String {
             text,
             "{}: {}, {} that may harm; {reached} of peers answered a ping",
             report.interfaces.join(", "),
-            counted(certain as u64, "fault"),
-            counted(possible as u64, "finding"),
+            counted(certain, "fault"),
+            counted(possible, "finding"),
         ),
     };
     text

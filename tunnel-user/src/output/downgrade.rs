@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use tunnel_user::commands::downgrade::Report;
 
+use super::text::counted;
+
 /// The state after the command, and the command that undoes the downgrade.
 pub fn text(report: &Report) -> String {
     let Report { interface, abi_version, .. } = report;
@@ -25,7 +27,12 @@ pub fn text(report: &Report) -> String {
             writeln!(text, "  packets from non-members to the private address itself pass again");
     }
     for (reason, packets) in &report.dropped_counts {
-        let _ = writeln!(text, "  counter dropped: {} ({packets} packets)", reason.name());
+        let _ = writeln!(
+            text,
+            "  counter dropped: {} ({})",
+            reason.name(),
+            counted(*packets, "packet")
+        );
     }
     let _ = writeln!(text, "  now install the previous version; back: rewrite attach {interface}");
     text

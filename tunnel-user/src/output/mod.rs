@@ -8,8 +8,10 @@ pub mod detach;
 pub mod diff;
 pub mod doctor;
 pub mod downgrade;
-mod pcapng;
+pub mod dry_run;
 pub mod explain;
+pub mod given;
+mod pcapng;
 pub mod peers;
 pub mod ping;
 pub mod progress;
@@ -30,6 +32,11 @@ pub fn as_json(value: &impl Serialize) -> Result<String, Error> {
     let mut text = serde_json::to_string_pretty(value).context(|| "writing JSON".into())?;
     text.push('\n');
     Ok(text)
+}
+
+/// Prints text for people to stdout, with the options of this command line in the suggested commands.
+pub fn say(text: &str) -> Result<(), Error> {
+    print(&given::completed(text))
 }
 
 /// Prints to stdout. A closed pipe is not an error: `rewrite stats | head`.

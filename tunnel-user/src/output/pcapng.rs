@@ -38,18 +38,25 @@ pub struct Capture {
 
 impl Capture {
     /// Begins the file, with two interfaces: `eth0 host`, and `eth0 wire`.
-    pub fn begin(mut file: Box<dyn Write>, interface: &str, link_header_len: u8) -> io::Result<Self> {
+    pub fn begin(
+        mut file: Box<dyn Write>,
+        interface: &str,
+        link_header_len: u8,
+    ) -> io::Result<Self> {
         // The crate fills in types, lengths and magic numbers.
-        write(&mut file, &mut SectionHeaderBlock {
-            block_type: 0,
-            block_len1: 0,
-            bom: 0,
-            major_version: 0,
-            minor_version: 0,
-            section_len: UNKNOWN_LEN,
-            options: Vec::new(),
-            block_len2: 0,
-        })?;
+        write(
+            &mut file,
+            &mut SectionHeaderBlock {
+                block_type: 0,
+                block_len1: 0,
+                bom: 0,
+                major_version: 0,
+                minor_version: 0,
+                section_len: UNKNOWN_LEN,
+                options: Vec::new(),
+                block_len2: 0,
+            },
+        )?;
         let linktype = match link_header_len {
             ETHERNET_HEADER_LEN => Linktype::ETHERNET,
             _ => Linktype::RAW,
@@ -59,21 +66,24 @@ impl Capture {
             ("wire", "packets with public addresses, as the network sees them"),
         ] {
             let name = format!("{interface} {side}");
-            write(&mut file, &mut InterfaceDescriptionBlock {
-                block_type: 0,
-                block_len1: 0,
-                linktype,
-                reserved: 0,
-                snaplen: SNAP_LEN as u32,
-                options: vec![
-                    option(OptionCode::IfName, name.as_bytes()),
-                    option(OptionCode::IfDescription, description.as_bytes()),
-                    option(OptionCode::IfTsresol, &[NANOSECONDS]),
-                ],
-                block_len2: 0,
-                if_tsresol: NANOSECONDS,
-                if_tsoffset: 0,
-            })?;
+            write(
+                &mut file,
+                &mut InterfaceDescriptionBlock {
+                    block_type: 0,
+                    block_len1: 0,
+                    linktype,
+                    reserved: 0,
+                    snaplen: SNAP_LEN as u32,
+                    options: vec![
+                        option(OptionCode::IfName, name.as_bytes()),
+                        option(OptionCode::IfDescription, description.as_bytes()),
+                        option(OptionCode::IfTsresol, &[NANOSECONDS]),
+                    ],
+                    block_len2: 0,
+                    if_tsresol: NANOSECONDS,
+                    if_tsoffset: 0,
+                },
+            )?;
         }
         Ok(Self { file, link_header_len })
     }
@@ -114,21 +124,24 @@ impl Capture {
         };
         let data = captured.bytes.get(skipped..).unwrap_or_default();
         let time = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
-        write(&mut self.file, &mut EnhancedPacketBlock {
-            block_type: 0,
-            block_len1: 0,
-            if_id: side,
-            ts_high: (time >> 32) as u32,
-            ts_low: time as u32,
-            caplen: data.len() as u32,
-            origlen: captured.len.saturating_sub(skipped as u32),
-            data,
-            options: vec![
-                option(OptionCode::Comment, comment.as_bytes()),
-                option(EPB_FLAGS, &flags.to_le_bytes()),
-            ],
-            block_len2: 0,
-        })
+        write(
+            &mut self.file,
+            &mut EnhancedPacketBlock {
+                block_type: 0,
+                block_len1: 0,
+                if_id: side,
+                ts_high: (time >> 32) as u32,
+                ts_low: time as u32,
+                caplen: data.len() as u32,
+                origlen: captured.len.saturating_sub(skipped as u32),
+                data,
+                options: vec![
+                    option(OptionCode::Comment, comment.as_bytes()),
+                    option(EPB_FLAGS, &flags.to_le_bytes()),
+                ],
+                block_len2: 0,
+            },
+        )
     }
 }
 
@@ -189,8 +202,13 @@ mod tests {
             capture.packet(&Seen { at, peer, packet }).expect("a packet");
         }
         let fields = [
-            "frame.time_epoch", "frame.interface_name", "frame.packet_flags_direction", "ip.src",
-            "ip.dst", "tcp.dstport", "frame.comment",
+            "frame.time_epoch",
+            "frame.interface_name",
+            "frame.packet_flags_direction",
+            "ip.src",
+            "ip.dst",
+            "tcp.dstport",
+            "frame.comment",
         ];
         let mut tshark = Command::new("tshark");
         tshark.arg("-r").arg(file.path()).args(["-T", "fields", "-E", "separator=|"]);
@@ -208,13 +226,16 @@ mod tests {
             let [sent, on_wire, dropped]: [Vec<_>; 3] = lines.try_into().expect("three packets");
             let rewritten = "srvb: on the wire 198.51.100.2 > 203.0.113.2";
             let time = "1700000000.123456789";
-            let expected = [time, "eth0 host", "0x00000002", "10.0.0.1", "10.0.0.2", "24007", rewritten];
+            let expected =
+                [time, "eth0 host", "0x00000002", "10.0.0.1", "10.0.0.2", "24007", rewritten];
             assert_eq!(sent, expected, "{link_header_len}");
             let public_a = "198.51.100.2";
-            let expected = [time, "eth0 wire", "0x00000002", public_a, "203.0.113.2", "24007", rewritten];
+            let expected =
+                [time, "eth0 wire", "0x00000002", public_a, "203.0.113.2", "24007", rewritten];
             assert_eq!(on_wire, expected, "{link_header_len}");
             let why = format!("srvb: dropped, spoofed: {}", Reason::Spoofed.description());
-            let expected = [time, "eth0 wire", "0x00000001", public_a, "203.0.113.2", "24007", &why];
+            let expected =
+                [time, "eth0 wire", "0x00000001", public_a, "203.0.113.2", "24007", &why];
             assert_eq!(dropped, expected, "{link_header_len}");
         }
     }

@@ -9,8 +9,8 @@ use tunnel_user::host::clock::monotonic;
 use tunnel_user::model::Drain;
 use tunnel_user::plan::running_peers::RunningPeer;
 
-use super::as_json;
 use super::text::{NOTHING_ATTACHED, for_now, joined, named, noun, routes};
+use super::{as_json, trial};
 
 /// The running peers as text.
 pub fn text(interfaces: &[(String, Vec<RunningPeer>)], now: u32) -> String {
@@ -58,7 +58,7 @@ pub fn json(interfaces: &[(String, Vec<RunningPeer>)]) -> Result<String, Error> 
 }
 
 /// The report of a change to a peer, with the command that undoes the change.
-pub fn changed(report: &peer::Report) -> String {
+pub fn changed(report: &peer::Report, wanted_trial: bool) -> Result<String, Error> {
     let peer::Report { interface, before, after, .. } = report;
     let mut text = String::new();
     let back = match (before, after) {
@@ -95,7 +95,7 @@ pub fn changed(report: &peer::Report) -> String {
                 before.direct
             )
         }
-        (None, None) => return text,
+        (None, None) => return Ok(text),
     };
     if let (Some(before), Some(after)) = (before, after) {
         let was = before.public().filter(|public| !after.public().any(|now| now == *public));
@@ -117,9 +117,21 @@ pub fn changed(report: &peer::Report) -> String {
         }
     }
     routes(&mut text, &report.routes);
-    let _ = writeln!(text, "  back: {back}");
+    match &report.trial {
+        Some(trial) => trial::on_trial(&mut text, trial)?,
+        None if before == after => {
+            let _ = writeln!(
+                text,
+                "  no change{}",
+                if wanted_trial { ", and so no trial" } else { "" }
+            );
+        }
+        None => {
+            let _ = writeln!(text, "  back: {back}");
+        }
+    }
     let _ = writeln!(text, "  the file is unchanged: the next attach follows the file");
-    text
+    Ok(text)
 }
 
 /// The peers, the network that carries their traffic now, and the command that undoes the switch.

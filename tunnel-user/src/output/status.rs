@@ -27,7 +27,7 @@ pub fn text(status: &Status) -> String {
             let _ = writeln!(text, "  note      {}", notice.what);
         }
         let good = interface.health.iter().filter(|finding| finding.ok).count();
-        let _ = writeln!(text, "  {} passed", counted(good as u64, "check"));
+        let _ = writeln!(text, "  {} passed", counted(good, "check"));
         faults(&mut text, interface);
     }
     text
@@ -81,7 +81,7 @@ fn header(interface: &Interface) -> String {
     let states = if states.is_empty() { "".into() } else { format!(": {}", states.join(", ")) };
     let faults = match interface.health.iter().filter(|finding| !finding.ok).count() {
         0 => String::new(),
-        faults => format!("; {}", counted(faults as u64, "fault").to_uppercase()),
+        faults => format!("; {}", counted(faults, "fault").to_uppercase()),
     };
     format!("{}: {} {}{states}{faults}", interface.interface, peers.len(), noun(peers.len()))
 }
@@ -200,8 +200,8 @@ fn changes(text: &mut String, interface: &Interface) {
         let _ = writeln!(text, "  on trial  {}", trial::pending(&interface.interface, trial));
     }
     if let Some(last) = &interface.rolled_back {
-        let (config, at) = (&last.config, &last.at);
-        let _ = writeln!(text, "  rolled back {at} from {config}, without a confirmation");
+        let (subject, at) = (&last.subject, &last.at);
+        let _ = writeln!(text, "  rolled back {at} from {subject}, without a confirmation");
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+pub use tunnel_user::model::text::counted;
 use tunnel_user::model::text::interface_sysctl;
 use tunnel_user::model::{Drain, Private};
 use tunnel_user::ops::private_in_arp::Set;
@@ -66,14 +67,6 @@ pub fn joined<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
 /// Formats an address with its prefix length: `10.0.0.1/32`.
 pub fn with_length(address: Private) -> String {
     format!("{}/{}", address.0.address(), address.0.length())
-}
-
-/// A number with its noun, in the plural unless the number is one: `1 check`, `3 checks`.
-pub fn counted(number: u64, noun: &str) -> String {
-    match number {
-        1 => format!("1 {noun}"),
-        number => format!("{number} {noun}s"),
-    }
 }
 
 /// A duration in the unit that suits it: `0.4 s`, `34 s`, `5 min`, `3 h`, `2 d`.

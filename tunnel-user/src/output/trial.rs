@@ -1,29 +1,43 @@
-//! Formats the output of `rewrite apply` and `rewrite confirm`, as text and as JSON.
+//! Formats the output of `rewrite apply` and `rewrite confirm`, as text and as JSON, and the lines about a trial.
 
 use std::fmt::Write as _;
 
 use serde::Serialize;
 use tunnel_user::commands::{apply, revert, status};
 use tunnel_user::error::Error;
-use tunnel_user::trial::{Phase, Trial};
+use tunnel_user::trial::{Phase, Trial, WayBack};
 
-use super::{attach, diff};
+use super::{attach, detach, diff};
 
 /// The report of apply, with the deadline of the trial and the command that confirms the trial. Apply has already
 /// printed the difference.
-pub fn applied(report: &apply::Report, netns: Option<&str>) -> Result<String, Error> {
+pub fn applied(report: &apply::Report, wanted_trial: bool) -> Result<String, Error> {
     let mut text = attach::text(&report.attached);
-    let Some(trial) = &report.trial else { return Ok(text) };
-    let rewrite = match netns {
-        Some(name) => format!("rewrite --netns {name}"),
-        None => "rewrite".into(),
-    };
+    let is_same = report.difference.changes.is_empty();
+    match &report.trial {
+        Some(trial) => on_trial(&mut text, trial)?,
+        None => {
+            if wanted_trial {
+                let _ = writeln!(text, "  no change, and so no trial");
+            }
+            text.push_str(&attach::back(&report.attached, report.previous.as_ref(), is_same));
+        }
+    }
+    Ok(text)
+}
+
+/// Adds the deadline of the trial, and the commands that keep the change and take it back.
+pub fn on_trial(text: &mut String, trial: &Trial) -> Result<(), Error> {
     let interface = &trial.interface;
     let until = trial.until()?;
-    let _ = writeln!(text, "  on trial until {until}: then rewrite restores the previous state");
-    let _ = writeln!(text, "  keep it:      {rewrite} confirm --interface {interface}");
-    let _ = writeln!(text, "  back at once: {rewrite} apply --revert --interface {interface}");
-    Ok(text)
+    let then = match trial.way_back {
+        WayBack::Attach(_) => "restores the previous state",
+        WayBack::Detach => "detaches the interface again",
+    };
+    let _ = writeln!(text, "  on trial until {until}: then rewrite {then}");
+    let _ = writeln!(text, "  keep it:      rewrite confirm --interface {interface}");
+    let _ = writeln!(text, "  back at once: rewrite apply --revert --interface {interface}");
+    Ok(())
 }
 
 /// The value that `apply --json` prints (docs/json.md).
@@ -43,7 +57,7 @@ pub fn applied_json(report: &apply::Report) -> Result<impl Serialize + use<>, Er
 
 /// The report of confirm.
 pub fn confirmed(trial: &Trial) -> String {
-    format!("{}: confirmed, {} stays\n", trial.interface, trial.config.display())
+    format!("{}: confirmed, {} stays\n", trial.interface, trial.subject)
 }
 
 /// The report of apply --revert.
@@ -52,26 +66,31 @@ pub fn reverted(outcome: &revert::Outcome) -> String {
         revert::Outcome::Nothing(why) => format!("nothing to roll back: {why}\n"),
         revert::Outcome::WentBack(done) => {
             let (trial, attached) = &**done;
-            let config = trial.config.display();
             format!(
-                "{}: rolled back from {config} to the previous state\n{}",
+                "{}: rolled back from {} to the previous state\n{}",
                 trial.interface,
+                trial.subject,
                 attach::text(attached)
             )
+        }
+        revert::Outcome::Detached(done) => {
+            let (trial, report) = &**done;
+            let detached = report.as_ref().map(detach::one).unwrap_or_default();
+            format!("{}: rolled back from {}\n{detached}", trial.interface, trial.subject)
         }
     }
 }
 
 /// The line of `rewrite status` about a pending trial.
 pub fn pending(interface: &str, trial: &status::Trial) -> String {
-    let status::Trial { config, until, overdue, phase } = trial;
+    let status::Trial { subject, until, overdue, phase, .. } = trial;
     let revert = format!("rewrite apply --revert --interface {interface}");
     let halfway = match phase {
         Phase::Applied => "",
         Phase::Applying | Phase::GoingBack => ", and incomplete",
     };
     if *overdue {
-        return format!("{config}, overdue since {until}{halfway}: {revert}");
+        return format!("{subject}, overdue since {until}{halfway}: {revert}");
     }
-    format!("{config} until {until}{halfway}; keep it: rewrite confirm --interface {interface}")
+    format!("{subject} until {until}{halfway}; keep it: rewrite confirm --interface {interface}")
 }

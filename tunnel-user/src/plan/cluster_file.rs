@@ -31,6 +31,8 @@ pub struct RunningMembership {
     pub bypass: BypassTable,
     /// The time for which this host accepts packets from peers' former addresses.
     pub drain: Drain,
+    /// The revision of the attached file, if that file has one.
+    pub revision: Option<u32>,
     /// The network and the interface on it, if the file has networks.
     pub network: Option<(String, String)>,
 }
@@ -144,8 +146,11 @@ fn odd_peer<A: Address + PartialEq>(
 /// Formats the members as a file, with this host's own members first. The bypass rules for all of this host's
 /// traffic become the cluster's rules, because no other host reads the file.
 fn text(running: &RunningMembership) -> String {
-    let RunningMembership { membership, drain, network, .. } = running;
+    let RunningMembership { membership, drain, revision, network, .. } = running;
     let mut text = format!("drain = \"{drain}\"\n{}", rules(&membership.bypass));
+    if let Some(revision) = revision {
+        let _ = writeln!(text, "revision = {revision}");
+    }
     if let Some((name, interface)) = network {
         let _ = write!(text, "\n[[network]]\nname = \"{name}\"\ninterface = \"{interface}\"\n");
     }
@@ -206,6 +211,7 @@ mod tests {
             peers: peer_tables::tables(&membership, &slots, 60),
             local: local_tables::tables(&membership.identity, &PreviousUnderlays::new()),
             drain: Drain::default(),
+            revision: Some(7),
             network: None,
             bypass: bypass::table(&membership, &slots),
             names,

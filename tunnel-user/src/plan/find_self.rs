@@ -113,10 +113,12 @@ fn by_address<'a>(cluster: &'a Cluster, held: &HostAddresses<'_>) -> Result<&'a 
         [] => Err(Error::refused(
             format!("this host is not a member: {interface} has no member's underlay address"),
             format!(
-                "{interface} has {}; the members have {}; correct the file, name another \
-                 interface, or name the member with --self NAME",
+                "{interface} has {}; the members have {}; correct the file (behind a 1:1 NAT, give \
+                 this host's member its own address: underlay = \"{}\"), name another interface, \
+                 or name the member with --self NAME",
                 list(held.on_interface),
                 list(cluster.members().iter().flat_map(Member::mappings).map(|m| m.underlay())),
+                held.on_interface.first().map_or_else(|| "…".into(), ToString::to_string),
             ),
         )),
         _ => Err(Error::refused(
@@ -223,6 +225,10 @@ mod tests {
         let error = refused(&["203.0.113.77"], &[]);
         assert!(error.contains("no member"), "{error}");
         assert!(error.contains("203.0.113.77") && error.contains("172.31.0.5"), "{error}");
+        assert!(
+            error.contains("1:1 NAT") && error.contains("underlay = \"203.0.113.77\""),
+            "{error}"
+        );
     }
 
     #[test]

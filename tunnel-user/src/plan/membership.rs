@@ -40,7 +40,7 @@ impl std::fmt::Display for LeftOut {
         if let Some(more @ 1..) = self.peers.len().checked_sub(NAMES_SHOWN) {
             write!(f, " and {more} more")?;
         }
-        write!(f, " are left out: this host has no address of that family")
+        write!(f, " are left out: the file gives this host no address of that family")
     }
 }
 
@@ -80,7 +80,10 @@ pub fn no_common_family(identity: &Identity, peer: &MemberName) -> Error {
     let own: Vec<_> = Family::ALL.into_iter().filter(|family| identity.has(*family)).collect();
     let names = list(identity.names());
     Error::refused(
-        format!("{names}, this host, has {} addresses only, and {peer} has none", list(own)),
+        format!(
+            "the file gives {names}, this host, {} addresses only, and gives {peer} none",
+            list(own)
+        ),
         format!("give {names} and {peer} addresses of one family, private and public"),
     )
 }
@@ -139,6 +142,7 @@ mod tests {
         let described: Vec<_> = left_out.iter().map(ToString::to_string).collect();
         assert_eq!(described.len(), 1);
         assert!(described[0].contains("IPv6 addresses of both are left out"), "{described:?}");
+        assert!(described[0].contains("the file gives this host no address"), "{described:?}");
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod connections_astray;
 pub mod digest;
 pub mod direct_notices;
 pub mod echo;
+pub mod endangered_connections;
 pub mod every_pair;
 pub mod fault;
 pub mod find_self;

@@ -3,9 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use etherparse::{
-    Icmpv4Type, Icmpv6Type, LaxNetSlice, LaxSlicedPacket, TcpSlice, TransportSlice,
-};
+use etherparse::{Icmpv4Type, Icmpv6Type, LaxNetSlice, LaxSlicedPacket, TcpSlice, TransportSlice};
 use tunnel_common::settings::ETHERNET_HEADER_LEN;
 
 use crate::model::Family;
@@ -283,7 +281,8 @@ mod tests {
 
     #[test]
     fn a_frame_of_any_length_is_read_without_a_panic() {
-        let frame = written(|bytes| ethernet().ipv4(A, B, 64).tcp(1, 2, 3, 4).write(bytes, &[9; 9]));
+        let frame =
+            written(|bytes| ethernet().ipv4(A, B, 64).tcp(1, 2, 3, 4).write(bytes, &[9; 9]));
         for len in 0..34 {
             assert_eq!(text(&frame[..len], 14), "", "{len}");
         }

@@ -215,7 +215,11 @@ mod tests {
             (observed(None), &direct, State::NotAttached),
             (native.clone(), &direct, State::Direct),
             (by_cable.clone(), &known, State::Native),
-            (Observed { stamp: Some(stamp(true)), is_unstamped: false, ..by_cable }, &known, State::Ok),
+            (
+                Observed { stamp: Some(stamp(true)), is_unstamped: false, ..by_cable },
+                &known,
+                State::Ok,
+            ),
             (native, &known, State::NotAttached),
             (observed(Some(stamp(true))), &direct, State::Ok),
             (silent.clone(), &known, State::NoAnswer),

@@ -29,7 +29,10 @@ pub fn advice(state: State, facts: &Facts, observed: &Observed) -> (String, Opti
         }
         State::Native => {
             let way = observed.other_way.as_deref().unwrap_or("another interface");
-            return (format!("answers by {way}, not rewritten: its route leaves {interface} out"), None);
+            return (
+                format!("answers by {way}, not rewritten: its route leaves {interface} out"),
+                None,
+            );
         }
         State::MtuHole => {
             let out = observed.sizes.map_or(0, |sizes| sizes.out);

@@ -225,8 +225,7 @@ mod tests {
     #[test]
     fn new_addresses_show_a_rewrite_and_a_reason_that_there_was_none() {
         assert_eq!(sent().outcome, TracedOutcome::Rewritten);
-        let bypassed =
-            traced(Direction::Egress, Reason::Bypass as u32, private(), private());
+        let bypassed = traced(Direction::Egress, Reason::Bypass as u32, private(), private());
         assert_eq!(bypassed.outcome, TracedOutcome::NotRewritten(Reason::Bypass));
         assert_eq!(bypassed.outcome.name(), "passed");
         assert_eq!(TracedOutcome::NotRewritten(Reason::Spoofed).name(), "dropped");
@@ -245,10 +244,8 @@ mod tests {
 
     #[test]
     fn a_packet_belongs_to_the_peer_with_one_of_its_addresses() {
-        let peers = [
-            peer("srvc", "10.0.0.3", "192.0.2.3"),
-            peer("srvb", "10.0.0.2", "203.0.113.2"),
-        ];
+        let peers =
+            [peer("srvc", "10.0.0.3", "192.0.2.3"), peer("srvb", "10.0.0.2", "203.0.113.2")];
         assert_eq!(sent().peer(&peers).map(MemberName::as_str), Some("srvb"));
         assert_eq!(sent().peer(&peers[..1]), None);
     }

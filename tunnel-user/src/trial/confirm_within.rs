@@ -36,7 +36,7 @@ pub enum ConfirmWithinProblem {
     #[error("the time is less than a second; give a longer one, such as 60s")]
     TooShort,
     /// The time is longer than a day.
-    #[error("the time is more than 24h; give a shorter one, or apply without --confirm-within")]
+    #[error("the time is more than 24h; give a shorter one, or leave --confirm-within out")]
     TooLong,
 }
 

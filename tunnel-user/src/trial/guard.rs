@@ -118,7 +118,7 @@ const NO_SUCH_UNIT: i32 = 5;
 pub fn become_guard(state: &State, id: &str) -> Result<Infallible, Error> {
     let held = state.held(id)?;
     // Parse the cluster file now: a mistake in the file then shows before the change is made.
-    let _: Clusters = held.clusters(&state.before())?;
+    let _: Option<Clusters> = held.clusters(&state.before())?;
     let what = || "becoming the guard".into();
     let left = held.trial.deadline.left(BootTime::now()?).as_millis().div_ceil(1000);
     let interface = held.trial.interface.clone();
@@ -157,7 +157,7 @@ fn start_unit(trial: &Trial, words: &[String], log: &Path) -> Result<Guard, Erro
     let refused = |why: &str| {
         Error::host(
             format!("rewrite can't start the guard of the trial: {why}"),
-            "make sure that systemd-run works, or apply without --confirm-within",
+            "make sure that systemd-run works, or leave --confirm-within out",
         )
     };
     if !output.status.success() {
@@ -219,7 +219,7 @@ fn start_process(words: &[String]) -> Result<Guard, Error> {
                 "rewrite can't start the guard of the trial: {}",
                 said.trim().trim_start_matches("rewrite: ")
             ),
-            "make sure that setsid, sh and sleep work, or apply without --confirm-within",
+            "make sure that setsid, sh and sleep work, or leave --confirm-within out",
         )),
     }
 }

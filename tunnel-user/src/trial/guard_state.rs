@@ -19,17 +19,18 @@ use crate::error::{Context as _, Error};
 pub struct GuardState {
     /// The trial.
     pub trial: Trial,
-    /// The text of the cluster file with the state before the trial.
-    pub before: String,
+    /// The text of the cluster file with the state before the trial; `None` if the interface was not attached.
+    pub before: Option<String>,
 }
 
 impl GuardState {
-    /// The clusters before the trial.
+    /// The clusters before the trial; `None` if the interface was not attached.
     ///
     /// # Errors
     /// If the text is not a valid cluster file. The error names `path` as the file.
-    pub fn clusters(&self, path: &Path) -> Result<Clusters, Error> {
-        Ok(config::parse(path, &self.before)?)
+    pub fn clusters(&self, path: &Path) -> Result<Option<Clusters>, Error> {
+        let before = self.before.as_deref();
+        Ok(before.map(|before| config::parse(path, before)).transpose()?)
     }
 
     /// Writes the trial into sealed memory (memfd_create(2)). The programs that this process executes later inherit the
@@ -72,7 +73,7 @@ pub(super) mod tests {
     use std::path::PathBuf;
 
     use super::super::BootTime;
-    use super::super::record::{AttachId, ContentHash, Phase, RollbackOptions};
+    use super::super::record::{AttachId, ContentHash, Phase, RollbackOptions, Subject, WayBack};
     use super::*;
 
     pub(in crate::trial) fn held() -> GuardState {
@@ -82,19 +83,22 @@ pub(super) mod tests {
             hook: 0,
             ingress: 0,
             verbose: false,
+            vlan: None,
         };
         let trial = Trial {
             id: "1".into(),
             interface: "eth0".into(),
             attach: AttachId { attached_at: 7, pins: Some(8) },
-            config: PathBuf::from("/etc/new.toml"),
-            content: ContentHash::of(b"new"),
+            subject: Subject::File {
+                config: PathBuf::from("/etc/new.toml"),
+                content: ContentHash::of(b"new"),
+            },
             deadline: BootTime::now().unwrap(),
-            way_back,
+            way_back: WayBack::Attach(way_back),
             phase: Phase::Applying,
             guard: None,
         };
-        GuardState { trial, before: "drain = \"1s\"\n".into() }
+        GuardState { trial, before: Some("drain = \"1s\"\n".into()) }
     }
 
     #[test]

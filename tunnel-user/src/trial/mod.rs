@@ -1,8 +1,8 @@
-//! Puts a change on trial: after `apply --confirm-within`, a guard restores the previous state unless the operator runs
-//! `confirm` in time.
+//! Puts a change on trial: after `attach`, `apply` or `peer set` with `--confirm-within`, a guard restores the previous
+//! state unless the operator runs `confirm` in time.
 //!
 //! The folder of [`state`] holds everything that a rollback needs, written before the first change: a [`record`] of the
-//! trial, and the previous state as a cluster file. A [`guard`] is a separate process that waits for the deadline and
+//! trial, and the previous state as a cluster file. The rollback of a first attach is a detach, and needs no file. A [`guard`] is a separate process that waits for the deadline and
 //! has a copy of both in memory ([`guard_state`]). A daemon that follows a file leaves the interface alone while a
 //! trial is [`pending`], and ignores a file that [`was_rolled_back`] until the file's content changes.
 
@@ -23,7 +23,9 @@ pub use boot_clock::BootTime;
 pub use confirm_within::{ConfirmWithin, ConfirmWithinProblem};
 pub use guard::{Guard, become_guard};
 pub use guard_state::GuardState;
-pub use record::{AttachId, ContentHash, Phase, RollbackOptions, RolledBack, Trial};
+pub use record::{
+    AttachId, ContentHash, Phase, RollbackOptions, RolledBack, Subject, Trial, WayBack,
+};
 pub use state::{ANOTHER_BEGUN, NOT_PENDING, Standing, State};
 
 /// The pending trial of the attachment with the pins in `folder` and the record `attachment`.
@@ -31,7 +33,7 @@ pub use state::{ANOTHER_BEGUN, NOT_PENDING, Standing, State};
 /// # Errors
 /// If the record of the trial can't be read.
 pub fn pending(folder: &Folder, attachment: &Attachment) -> Result<Option<Trial>, Error> {
-    State::of(folder).pending(AttachId::of(folder, attachment)?)
+    State::of(folder).pending(Some(AttachId::of(folder, attachment)?))
 }
 
 /// True if the last change of the attachment in `folder` was a trial of a file with this content, and the trial was
@@ -41,7 +43,7 @@ pub fn pending(folder: &Folder, attachment: &Attachment) -> Result<Option<Trial>
 /// If the record of the last trial can't be read.
 pub fn was_rolled_back(folder: &Folder, content: &[u8]) -> Result<bool, Error> {
     let rolled_back = State::of(folder).rolled_back()?;
-    Ok(rolled_back.is_some_and(|rolled_back| rolled_back.content == ContentHash::of(content)))
+    Ok(rolled_back.is_some_and(|rolled_back| rolled_back.subject.has_content(content)))
 }
 
 /// Refuses while a trial is pending. The refusal names the commands that end the trial.
@@ -72,7 +74,8 @@ mod tests {
         let folder = Folder::of(NetworkNamespace::Host, "eth0").within(&path);
         assert!(!was_rolled_back(&folder, b"new").unwrap(), "no trial");
         let (config, content) = ("/etc/new.toml".into(), ContentHash::of(b"new"));
-        let last = RolledBack { config, content, at: "2026-01-01T00:00:00Z".into() };
+        let subject = Subject::File { config, content };
+        let last = RolledBack { subject, at: "2026-01-01T00:00:00Z".into() };
         State::of(&folder).roll_back(&last, None).unwrap();
         assert!(was_rolled_back(&folder, b"new").unwrap());
         assert!(!was_rolled_back(&folder, b"corrected").unwrap());

@@ -1,5 +1,6 @@
 //! Defines the records of a pending trial, and of a trial that was rolled back.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -22,18 +23,83 @@ pub struct Trial {
     /// The attach that the trial belongs to: the trial ends with this attach.
     #[serde(flatten)]
     pub attach: AttachId,
-    /// The absolute path of the file on trial.
-    pub config: PathBuf,
-    /// The hash of the file's content.
-    pub content: ContentHash,
+    /// The subject of the trial.
+    #[serde(flatten)]
+    pub subject: Subject,
     /// The deadline, at which the guard rolls the change back.
     pub deadline: BootTime,
-    /// The options of the attach that rolls the change back.
-    pub way_back: RollbackOptions,
+    /// The way back to the previous state.
+    pub way_back: WayBack,
     /// The trial's phase.
     pub phase: Phase,
     /// The guard that waits for the deadline; `None` before the first change.
     pub guard: Option<Guard>,
+}
+
+/// The subject of a trial. `Display` names the subject.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Subject {
+    /// A file.
+    File {
+        /// The absolute path of the file.
+        config: PathBuf,
+        /// The hash of the file's content.
+        content: ContentHash,
+    },
+    /// A change of one peer.
+    Peer {
+        /// The peer's name.
+        peer: String,
+    },
+}
+
+impl Subject {
+    /// True if the subject is a file with this content.
+    #[must_use]
+    pub fn has_content(&self, content: &[u8]) -> bool {
+        matches!(self, Self::File { content: own, .. } if *own == ContentHash::of(content))
+    }
+
+    /// The path of the file; `None` for a change of one peer.
+    #[must_use]
+    pub fn config(&self) -> Option<String> {
+        match self {
+            Self::File { config, .. } => Some(config.display().to_string()),
+            Self::Peer { .. } => None,
+        }
+    }
+
+    /// The command that tries the subject again on `interface`.
+    #[must_use]
+    pub fn again(&self, interface: &str) -> String {
+        match self {
+            Self::File { config, .. } => format!(
+                "rewrite attach {interface} --config {} --confirm-within 60s",
+                config.display()
+            ),
+            Self::Peer { peer } => format!("rewrite peer set {peer} … --confirm-within 60s"),
+        }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { config, .. } => config.display().fmt(f),
+            Self::Peer { peer } => write!(f, "the change of {peer}"),
+        }
+    }
+}
+
+/// The way back to the state before a trial.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum WayBack {
+    /// The interface was attached: attach it with the saved file and these options.
+    Attach(RollbackOptions),
+    /// The interface was not attached: detach it. The record has `null`.
+    Detach,
 }
 
 /// Identifies one attach of an interface.
@@ -88,6 +154,10 @@ pub struct RollbackOptions {
     pub ingress: u8,
     /// True if the programs logged packets before the change (`--verbose`).
     pub verbose: bool,
+    /// The codes of the tagged frames that the programs handled before the change (`--vlan`): the kind and the
+    /// identifier. `None` in a record of the previous version, whose trials leave them as they are.
+    #[serde(default)]
+    pub vlan: Option<(u8, u16)>,
 }
 
 impl Trial {
@@ -110,10 +180,10 @@ impl Trial {
     /// The refusal of a command that can't run while this trial is pending.
     #[must_use]
     pub fn in_the_way(&self) -> Error {
-        let Self { interface, config, .. } = self;
+        let Self { interface, subject, .. } = self;
         let until = self.until().map_or_else(|_| String::new(), |until| format!(", until {until}"));
         Error::refused(
-            format!("{interface} has {} on trial{until}", config.display()),
+            format!("{interface} has {subject} on trial{until}"),
             format!(
                 "keep it: rewrite confirm --interface {interface}; or roll it back first: rewrite \
                  apply --revert --interface {interface}"
@@ -125,10 +195,9 @@ impl Trial {
 /// A trial that was rolled back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RolledBack {
-    /// The absolute path of the file.
-    pub config: PathBuf,
-    /// The hash of the file's content.
-    pub content: ContentHash,
+    /// The subject of the trial.
+    #[serde(flatten)]
+    pub subject: Subject,
     /// The time of the rollback (RFC 3339, UTC).
     pub at: String,
 }
@@ -168,6 +237,31 @@ mod tests {
         // The previous version recorded only the time.
         let before: AttachId = serde_json::from_str(r#"{"attached_at": 1}"#).unwrap();
         assert!(before.is(attach(1, Some(7))));
+    }
+
+    #[test]
+    fn a_record_of_the_previous_version_is_a_trial_of_a_file_that_an_attach_takes_back() {
+        let text = r#"{"id": "1", "interface": "eth0", "attached_at": 7, "config": "/etc/new.toml",
+            "content": "ab", "deadline": 9, "phase": "applied", "guard": null, "way_back":
+            {"self_names": [], "no_routes": true, "hook": 1, "ingress": 0, "verbose": false}}"#;
+        let trial: Trial = serde_json::from_str(text).unwrap();
+        assert_eq!(trial.subject.config().as_deref(), Some("/etc/new.toml"));
+        assert!(matches!(&trial.way_back, WayBack::Attach(RollbackOptions { vlan: None, .. })));
+        // Without a way back, the record is damaged: only `null` means a detach.
+        assert!(serde_json::from_str::<Trial>(&text.replace("way_back", "way")).is_err());
+    }
+
+    #[test]
+    fn every_kind_of_trial_is_read_as_it_was_written() {
+        let peer = Subject::Peer { peer: "srvb".into() };
+        assert_eq!(peer.to_string(), "the change of srvb");
+        for subject in [held().trial.subject, peer] {
+            for way_back in [held().trial.way_back, WayBack::Detach] {
+                let trial = Trial { subject: subject.clone(), way_back, ..held().trial };
+                let text = serde_json::to_string(&trial).unwrap();
+                assert_eq!(serde_json::from_str::<Trial>(&text).unwrap(), trial, "{text}");
+            }
+        }
     }
 
     #[test]

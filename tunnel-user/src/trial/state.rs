@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::guard::Guard;
 use super::guard_state::GuardState;
-use super::record::{AttachId, Phase, RolledBack, Trial};
+use super::record::{AttachId, Phase, RolledBack, Trial, WayBack};
 use crate::dataplane::pins::Folder;
 use crate::error::{Context as _, Error};
 use crate::host::runtime_folder::{RUNTIME, in_folder, remove_empty};
@@ -19,6 +19,8 @@ const RUN: &str = "/run";
 const TRIAL: &str = "trial.json";
 const BEFORE: &str = "before.toml";
 const ROLLED_BACK: &str = "rolled-back.json";
+/// The cluster file with the state before the last final change.
+const PREVIOUS: &str = "previous.toml";
 const LOG: &str = "guard.log";
 /// The mark that tells a running guard that its trial is over.
 const ENDED: &str = "ended.json";
@@ -75,14 +77,23 @@ impl State {
         self.path.join(TRIAL).exists()
     }
 
-    /// The pending trial of the attach `attach`. A trial without a guard does not count: its command was killed before
-    /// the first change.
+    /// The pending trial of the attach `attach`; `None` stands for an interface without a complete attach. A trial
+    /// without a guard does not count: its command was killed before the first change.
     ///
     /// # Errors
     /// If the record can't be read.
-    pub fn pending(&self, attach: AttachId) -> Result<Option<Trial>, Error> {
+    pub fn pending(&self, attach: Option<AttachId>) -> Result<Option<Trial>, Error> {
         let trial: Option<Trial> = self.read(TRIAL)?;
-        Ok(trial.filter(|trial| trial.attach.is(attach) && trial.guard.is_some()))
+        Ok(trial.filter(|trial| belongs(trial, attach) && trial.guard.is_some()))
+    }
+
+    /// True if there is a record of a first attach on trial.
+    ///
+    /// # Errors
+    /// If the record can't be read.
+    pub fn has_first_attach(&self) -> Result<bool, Error> {
+        let trial: Option<Trial> = self.read(TRIAL)?;
+        Ok(trial.is_some_and(|trial| trial.way_back == WayBack::Detach))
     }
 
     /// The last trial that was rolled back.
@@ -93,13 +104,15 @@ impl State {
         self.read(ROLLED_BACK)
     }
 
-    /// Writes the cluster file with the previous state, and then the trial's record.
+    /// Writes the cluster file with the previous state, if there is one, and then the trial's record.
     ///
     /// # Errors
     /// If a file can't be written.
-    pub fn begin(&self, trial: &Trial, before: &str) -> Result<(), Error> {
+    pub fn begin(&self, trial: &Trial, before: Option<&str>) -> Result<(), Error> {
         self.remove(ENDED)?;
-        self.write(BEFORE, before.as_bytes())?;
+        if let Some(before) = before {
+            self.write(BEFORE, before.as_bytes())?;
+        }
         self.record(trial)
     }
 
@@ -114,6 +127,25 @@ impl State {
         self.write_json(NEXT_ROLLED_BACK, rolled_back)
     }
 
+    /// Writes the cluster file with the state before a final change, and returns the file's path.
+    ///
+    /// # Errors
+    /// If the file can't be written.
+    pub fn save_previous(&self, text: &str) -> Result<PathBuf, Error> {
+        self.write(PREVIOUS, text.as_bytes())?;
+        Ok(self.path.join(PREVIOUS))
+    }
+
+    /// Removes the cluster file with the state before a final change, after the interface was detached.
+    ///
+    /// # Errors
+    /// If the file can't be removed.
+    pub fn forget_previous(&self) -> Result<(), Error> {
+        self.remove(PREVIOUS)?;
+        remove_empty(&self.path, Path::new(RUNTIME));
+        Ok(())
+    }
+
     /// The trial `id` and the cluster file with the previous state, for the guard's memory.
     ///
     /// # Errors
@@ -126,22 +158,29 @@ impl State {
                 "start one: rewrite apply --confirm-within 60s",
             ));
         };
-        let before = self.before();
-        let what = || format!("reading {}", before.display());
-        Ok(GuardState { trial, before: fs::read_to_string(&before).context(what)? })
+        let before = match trial.way_back {
+            WayBack::Detach => None,
+            WayBack::Attach(_) => {
+                let before = self.before();
+                let what = || format!("reading {}", before.display());
+                Some(fs::read_to_string(&before).context(what)?)
+            }
+        };
+        Ok(GuardState { trial, before })
     }
 
-    /// The state of the guard's trial `held`. `attach` is the interface's present attach.
+    /// The state of the guard's trial `held`. `attach` is the interface's present attach; `None` stands for an interface
+    /// without a complete attach.
     #[must_use]
-    pub fn standing(&self, held: &Trial, attach: AttachId) -> Standing {
+    pub fn standing(&self, held: &Trial, attach: Option<AttachId>) -> Standing {
         if self.is_ended(&held.id) {
             return Standing::Over(NOT_PENDING);
         }
         match self.read::<Trial>(TRIAL) {
             Ok(Some(trial)) if trial.id != held.id => Standing::Over(ANOTHER_BEGUN),
-            Ok(Some(trial)) if !trial.attach.is(attach) => Standing::Over(ATTACHED_ANEW),
+            Ok(Some(trial)) if !belongs(&trial, attach) => Standing::Over(ATTACHED_ANEW),
             Ok(Some(trial)) => Standing::Pending(Box::new(trial)),
-            Ok(None) if !held.attach.is(attach) => Standing::Over(ATTACHED_ANEW),
+            Ok(None) if !belongs(held, attach) => Standing::Over(ATTACHED_ANEW),
             Ok(None) | Err(_) => Standing::Lost,
         }
     }
@@ -207,18 +246,26 @@ impl State {
     /// Records that a trial was rolled back, and ends the trial.
     ///
     /// # Errors
-    /// If the record can't be written, and [`Self::prepare`] has not written a record for the same file.
+    /// The errors of [`Self::record_roll_back`] and [`Self::end_trial`].
     pub fn roll_back(&self, last: &RolledBack, guard: Option<&Guard>) -> Result<(), Error> {
+        self.record_roll_back(last)?;
+        self.end_trial(guard)
+    }
+
+    /// Records that a trial was rolled back.
+    ///
+    /// # Errors
+    /// If the record can't be written, and [`Self::prepare`] has not written a record for the same subject.
+    pub fn record_roll_back(&self, last: &RolledBack) -> Result<(), Error> {
         self.write_json(ROLLED_BACK, last).or_else(|failure| {
             match self.read::<RolledBack>(NEXT_ROLLED_BACK) {
                 // The prepared record differs only in its time.
-                Ok(Some(next)) if next.content == last.content => {
+                Ok(Some(next)) if next.subject == last.subject => {
                     self.rename(NEXT_ROLLED_BACK, ROLLED_BACK)
                 }
                 _ => Err(failure),
             }
-        })?;
-        self.end_trial(guard)
+        })
     }
 
     /// Ends `guard`, and removes the trial's files except the record of the last trial that was rolled back. Needs no
@@ -326,6 +373,14 @@ impl State {
             }
         }
         Ok(())
+    }
+}
+
+/// True if the trial belongs to this attach. An incomplete attach belongs to the trial of a first attach.
+fn belongs(trial: &Trial, attach: Option<AttachId>) -> bool {
+    match attach {
+        Some(attach) => trial.attach.is(attach),
+        None => trial.way_back == WayBack::Detach,
     }
 }
 

@@ -282,8 +282,11 @@ async fn interface(
         daemon: instance::find(folder).as_ref().map(Daemon::of),
         unit: Unit::of(folder.interface()),
         trial: trial.as_ref().map(Trial::of).transpose()?,
-        rolled_back: rolled_back
-            .map(|last| RolledBack { config: last.config.display().to_string(), at: last.at }),
+        rolled_back: rolled_back.map(|last| RolledBack {
+            config: last.subject.config(),
+            subject: last.subject.to_string(),
+            at: last.at,
+        }),
         healthy: health.iter().all(|finding| finding.ok),
         health,
     };

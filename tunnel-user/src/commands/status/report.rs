@@ -169,8 +169,10 @@ impl Unit {
 /// A change that the guard rolls back unless an operator confirms the change.
 #[derive(Clone, Debug, Serialize)]
 pub struct Trial {
-    /// The path of the file on trial.
-    pub config: String,
+    /// The path of the file on trial; `None` for a change of one peer.
+    pub config: Option<String>,
+    /// The name of the change on trial: the path of the file, or the peer.
+    pub subject: String,
     /// The deadline, at which the guard rolls the change back (RFC 3339, UTC).
     pub until: String,
     /// True if the deadline has passed, and the trial is still pending.
@@ -186,7 +188,8 @@ impl Trial {
     /// If the clock can't be read.
     pub fn of(trial: &trial::Trial) -> Result<Self, Error> {
         Ok(Self {
-            config: trial.config.display().to_string(),
+            config: trial.subject.config(),
+            subject: trial.subject.to_string(),
             until: trial.until()?,
             overdue: trial.is_overdue()?,
             phase: trial.phase,
@@ -197,8 +200,10 @@ impl Trial {
 /// A trial that nobody confirmed.
 #[derive(Clone, Debug, Serialize)]
 pub struct RolledBack {
-    /// The path of the file that was on trial.
-    pub config: String,
+    /// The path of the file that was on trial; `None` for a change of one peer.
+    pub config: Option<String>,
+    /// The name of the change that was on trial.
+    pub subject: String,
     /// The time of the rollback (RFC 3339, UTC).
     pub at: String,
 }

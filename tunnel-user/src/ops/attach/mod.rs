@@ -30,7 +30,7 @@ use crate::plan::attach_point::{AttachPoint, LoadOptions};
 use crate::plan::capacity::{Capacity, Usage};
 use crate::plan::change::{self, Attached, Keep, Step, preparation};
 use report::Report;
-use resolve::{Resolved, now};
+use resolve::Resolved;
 
 /// Executes a resolved attach. The caller holds the interface lock. This function takes the shared lock late: after the
 /// kernel has verified the programs, which takes most of the time.
@@ -43,7 +43,9 @@ pub(crate) async fn execute(
     interrupt: &Interrupt,
 ) -> Result<Report, Error> {
     let (attached, left) = existing(resolved, netlink, interrupt).await?;
-    let record = attached.as_ref().map_or_else(|| resolved.record(now()), |was| was.attachment);
+    let record = attached
+        .as_ref()
+        .map_or_else(|| resolved.record(resolved.attached_at), |was| was.attachment);
     let (folder, link) = (resolved.folder.clone(), resolved.link.clone());
     let loopback = Some(resolved.loopback);
     let mut executor = Executor::new(&folder, Some(&link), loopback, record, netlink, interrupt);

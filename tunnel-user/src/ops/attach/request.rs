@@ -60,6 +60,7 @@ impl Request {
             hook: Hook::from_code(way_back.hook),
             ingress: Ingress::from_code(way_back.ingress),
             verbose: way_back.verbose,
+            vlan: way_back.vlan.map(|(kind, id)| Vlan::from_codes(kind, id)),
             // No drain: the trial's addresses may be the reason that the operator is cut off.
             drain: Some(Drain::NONE),
             ..Self::first(interface, before, &way_back.self_names)
@@ -79,10 +80,12 @@ mod tests {
             hook: Hook::Clsact.code(),
             ingress: Ingress::Xdp.code(),
             verbose: true,
+            vlan: Some(Vlan::One(7).codes()),
         };
         let request = Request::back(&way_back, "eth0", Path::new("/run/before.toml"));
         assert_eq!(request.self_names, ["srva"]);
         assert_eq!((request.hook, request.ingress), (Some(Hook::Clsact), Some(Ingress::Xdp)));
         assert!(request.no_routes && request.verbose);
+        assert_eq!(request.vlan, Some(Vlan::One(7)));
     }
 }

@@ -46,6 +46,8 @@ pub(crate) struct Resolved<'a> {
     pub routes: RouteChanges,
     /// The addresses of the interface.
     pub interface_addresses: Vec<IpAddr>,
+    /// The time of a first attach, in seconds since the Unix epoch.
+    pub attached_at: u64,
     /// The time for which the programs accept packets from peers' former addresses.
     pub drain: Drain,
     /// The file's drain time, which the record keeps for later changes.
@@ -105,6 +107,7 @@ pub(crate) async fn resolve<'a>(
         // Remove the routes of an earlier attach without --no-routes.
         RouteChanges { set: Vec::new(), remove: our_routes.clone() }
     } else {
+        link.require_up()?;
         routing::plan(netlink, link, &snapshot.names(), &membership, &elsewhere).await?
     };
     Ok(Resolved {
@@ -126,6 +129,7 @@ pub(crate) async fn resolve<'a>(
         left_out,
         routes,
         interface_addresses: on_interface,
+        attached_at: now(),
         drain: request.drain.unwrap_or_else(|| cluster.drain()),
         drain_of_file: cluster.drain(),
         revision: cluster.revision().unwrap_or(0),
@@ -239,6 +243,11 @@ impl Resolved<'_> {
         Ok(())
     }
 
+    /// True if packets to a peer's private address keep leaving through another attached interface.
+    pub fn stays_elsewhere(&self, address: IpAddr) -> bool {
+        self.elsewhere.iter().any(|private| private.0.contains(address))
+    }
+
     /// The private addresses that the loopback interface lacks.
     fn missing_addresses(&self) -> BTreeSet<Private> {
         let own = self.membership.identity.on_loopback();
@@ -320,7 +329,7 @@ impl Resolved<'_> {
             membership: &self.membership,
             local,
             programs,
-            record: Attachment { settings: programs.settings, ..self.record(now()) },
+            record: Attachment { settings: programs.settings, ..self.record(self.attached_at) },
             sysctls: arp::wanted(self.link.has_hardware_addresses, &self.membership),
             missing: self.missing_addresses(),
             routes: self.routes.clone(),

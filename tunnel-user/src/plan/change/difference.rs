@@ -1,12 +1,40 @@
 //! Summarises a plan's changes for people.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use tunnel_common::attachment::Attachment;
 
 use super::Step;
-use crate::model::Private;
-use crate::plan::identity::{Identity, OwnMember};
+use crate::model::text::{unpadded, words};
+use crate::model::{BypassRule, Drain, Private};
+use crate::plan::identity::Identity;
 use crate::plan::peers::NamedPeer;
 use crate::plan::route::RouteChanges;
+use crate::plan::vlan::Vlan;
+
+/// The state of an interface before a plan; empty for an interface that is not attached.
+#[derive(Clone, Debug, Default)]
+pub struct Present {
+    /// This host's identity.
+    pub identity: Option<Identity>,
+    /// The peers.
+    pub peers: Vec<NamedPeer>,
+    /// The bypass rules for all peers.
+    pub bypass: BTreeSet<BypassRule>,
+    /// The record of the attachment.
+    pub record: Option<Attachment>,
+}
+
+/// A recorded option of the attach before and after the change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettingChange {
+    /// The option's name.
+    pub name: &'static str,
+    /// The option's value before the change.
+    pub from: String,
+    /// The option's value after the change.
+    pub to: String,
+}
 
 /// The changes that a plan makes, apart from the programs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,26 +49,44 @@ pub struct Changes {
     pub removed_addresses: Vec<Private>,
     /// The changes of the routes.
     pub routes: RouteChanges,
+    /// The bypass rules for all peers before and after the change, if they differ.
+    pub bypass: Option<(Vec<String>, Vec<String>)>,
+    /// The recorded options that change. A first attach changes none.
+    pub settings: Vec<SettingChange>,
 }
 
 impl Changes {
-    /// The changes that `steps` make to a host that has the identity `identity` and the peers `peers` at present.
+    /// The changes that `steps` make to an interface in the state `present`.
     #[must_use]
-    pub fn of(identity: Option<&Identity>, peers: &[NamedPeer], steps: &[Step<'_>]) -> Self {
+    pub fn of(present: &Present, steps: &[Step<'_>]) -> Self {
         let mut changes = Self::default();
         for step in steps {
             match step {
                 Step::RecordLocal(local) => {
-                    let now = identity.map(|identity| texts(identity.members()));
-                    let both = (now.unwrap_or_default(), texts(local.identity.members()));
+                    let now = present.identity.as_ref().map(|now| words(now.members()));
+                    let both = (now.unwrap_or_default(), words(local.identity.members()));
                     changes.local_members = (both.0 != both.1).then_some(both);
                 }
                 Step::ChangePeers(membership, _) => {
-                    changes.peers = PeerDifference::between(peers, &membership.peers);
+                    changes.peers = PeerDifference::between(&present.peers, &membership.peers);
+                    changes.bypass = (present.bypass != membership.bypass)
+                        .then(|| (words(&present.bypass), words(&membership.bypass)));
                 }
                 Step::AddAddresses(addresses) => changes.added_addresses.extend(addresses),
                 Step::RemoveAddresses(addresses) => changes.removed_addresses.extend(addresses),
                 Step::ChangeRoutes(routes) => changes.routes = routes.clone(),
+                Step::Record(record) => {
+                    let before = present.record.as_ref().map(recorded).unwrap_or_default();
+                    changes.settings.extend(differing(before, recorded(record)));
+                }
+                // The steps record the settings of the programs last: the changes above keep the present ones.
+                Step::RecordSettings(settings) => {
+                    let Some(record) = present.record else { continue };
+                    let before = vlan(record.settings.vlan, record.settings.vlan_id);
+                    let after = vlan(settings.vlan, settings.vlan_id);
+                    changes.settings.retain(|change| change.name != VLAN);
+                    changes.settings.extend(differing(vec![before], vec![after]));
+                }
                 _ => {}
             }
         }
@@ -54,8 +100,38 @@ impl Changes {
     }
 }
 
-fn texts(members: &[OwnMember]) -> Vec<String> {
-    members.iter().map(ToString::to_string).collect()
+const VLAN: &str = "vlan";
+
+fn vlan(kind: u8, id: u16) -> (&'static str, String) {
+    (VLAN, Vlan::from_codes(kind, id).to_string())
+}
+
+/// The recorded options, with their values.
+fn recorded(record: &Attachment) -> Vec<(&'static str, String)> {
+    let by = |rewrite| if rewrite { "rewrite" } else { "the operator" };
+    let or_none = |text: String| if text.is_empty() { "none".into() } else { text };
+    vec![
+        ("routes set by", by(record.routes_managed == 1).into()),
+        ("verbose", if record.verbose == 1 { "on" } else { "off" }.into()),
+        ("drain", Drain::from_seconds(record.drain).to_string()),
+        ("network", or_none(unpadded(&record.network))),
+        (
+            "revision",
+            if record.revision == 0 { "none".into() } else { record.revision.to_string() },
+        ),
+    ]
+}
+
+fn differing(
+    before: Vec<(&'static str, String)>,
+    after: Vec<(&'static str, String)>,
+) -> impl Iterator<Item = SettingChange> {
+    let both = before.into_iter().zip(after);
+    both.filter(|(before, after)| before != after).map(|((name, from), (_, to))| SettingChange {
+        name,
+        from,
+        to,
+    })
 }
 
 /// The difference between the running peers and a file's peers, by name.

@@ -6,11 +6,11 @@ pub mod difference;
 pub mod local;
 
 mod attach;
+mod describe;
 mod detach;
 mod peers;
 
 use std::collections::BTreeSet;
-use std::fmt;
 
 use tunnel_common::attachment::Attachment;
 use tunnel_common::settings::Settings;
@@ -114,43 +114,6 @@ impl Step<'_> {
                 | Self::RemovePins
                 | Self::End
         )
-    }
-}
-
-/// Describes the step in logs.
-impl fmt::Display for Step<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::CreatePins => f.write_str("create the folder of the pins"),
-            Self::Begin(kind) => write!(f, "mark the pins: {kind:?}"),
-            Self::Load(..) => f.write_str("load programs"),
-            Self::TakeOver { routes, addresses } => write!(
-                f,
-                "take over {} routes and {} addresses of an attach that was killed",
-                routes.len(),
-                addresses.len()
-            ),
-            Self::RecordLocal(_) => f.write_str("record who this host is"),
-            Self::Record(_) => f.write_str("record the attachment"),
-            Self::SetSysctls(wanted) => write!(f, "set {} sysctls", wanted.len()),
-            Self::AddAddresses(addresses) => write!(f, "add {} private addresses", addresses.len()),
-            Self::AttachPrograms(_) => f.write_str("attach the programs"),
-            Self::ReplacePrograms { .. } => f.write_str("replace the programs"),
-            Self::RecordSettings(_) => f.write_str("record the settings"),
-            Self::ChangePeers(membership, _) => write!(f, "set {} peers", membership.peers.len()),
-            Self::SwitchSource(_) => f.write_str("send from the current addresses"),
-            Self::ChangeRoutes(changes) => {
-                write!(f, "set {} routes, remove {}", changes.set.len(), changes.remove.len())
-            }
-            Self::RemoveLocalRanges(_) => f.write_str("remove the previous ranges"),
-            Self::RemoveAddresses(addresses) => {
-                write!(f, "remove {} private addresses", addresses.len())
-            }
-            Self::DetachPrograms => f.write_str("detach the programs"),
-            Self::RestoreSysctls => f.write_str("restore the sysctls"),
-            Self::RemovePins => f.write_str("remove the pins"),
-            Self::End => f.write_str("unmark the pins"),
-        }
     }
 }
 

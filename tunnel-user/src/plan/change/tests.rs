@@ -6,9 +6,9 @@ use tunnel_common::ABI_VERSION;
 use tunnel_common::attachment::{Attachment, HOOK_TCX, INGRESS_TC, INGRESS_XDP, VERSION_LEN};
 use tunnel_common::local_members::LOCAL_FORMER;
 use tunnel_common::members::NAME_LEN;
-use tunnel_common::settings::Settings;
+use tunnel_common::settings::{Settings, VLAN_ONE};
 
-use super::difference::Changes;
+use super::difference::{Changes, Present, SettingChange};
 use super::*;
 use crate::model::Drain;
 use crate::plan::attach_point::{Hook, Ingress};
@@ -279,17 +279,27 @@ fn a_detach_has_routes_go_before_programs_and_pins_last() {
     assert!(!kept.iter().any(|step| matches!(step, Step::ChangeRoutes(_))));
 }
 
+/// The state of an interface with this membership.
+fn present(membership: &Membership) -> Present {
+    Present {
+        identity: Some(membership.identity.clone()),
+        peers: membership.peers.clone(),
+        bypass: membership.bypass.clone(),
+        record: None,
+    }
+}
+
 #[test]
 fn for_people_a_first_attach_is_all_that_it_brings() {
     with_plan(None, &v4(), |steps| {
-        let changes = Changes::of(None, &[], steps);
+        let changes = Changes::of(&Present::default(), steps);
         let (before, after) = changes.local_members.unwrap();
         assert_eq!((before.len(), after.len()), (0, 1));
         assert_eq!(changes.peers.added.len(), 1);
     });
     let (before, after) = (v4(), v4());
     with_plan(Some(&before), &after, |steps| {
-        let changes = Changes::of(Some(&before.identity), &before.peers, steps);
+        let changes = Changes::of(&present(&before), steps);
         assert_eq!(changes.removed_addresses, [private("10.0.0.9")]);
         assert_eq!(changes.peers, Default::default());
     });
@@ -301,10 +311,10 @@ fn the_log_of_a_detach_says_what_it_takes_back_and_what_it_can_not() {
     let steps = detach(&added, Vec::new(), &Keep::default());
     let (reversible, last): (Vec<_>, Vec<_>) = steps.iter().partition(|step| step.is_reversible());
     let said = |steps: &[&Step<'_>]| steps.iter().map(ToString::to_string).collect::<Vec<_>>();
-    let routes = "set 0 routes, remove 0";
-    let first = ["create the folder of the pins", "mark the pins: Detach", routes];
+    let routes = "set 0 routes";
+    let first = ["create the folder of the pins", "mark the pins: detach under way", routes];
     assert_eq!(said(&reversible), first);
-    let addresses = "remove 1 private addresses";
+    let addresses = "remove 1 private address from lo";
     let removed = [addresses, "detach the programs", "restore the sysctls", "remove the pins"];
     assert_eq!(said(&last), removed);
 }
@@ -313,10 +323,40 @@ fn the_log_of_a_detach_says_what_it_takes_back_and_what_it_can_not() {
 fn for_people_a_host_that_moves_has_another_underlay_address() {
     let (before, after) = (v4(), moved());
     with_plan(Some(&before), &after, |steps| {
-        let changes = Changes::of(Some(&before.identity), &before.peers, steps);
+        let changes = Changes::of(&present(&before), steps);
         let told = |underlay| vec![format!("own, 10.0.0.1 as {underlay}")];
         assert_eq!(changes.local_members, Some((told("198.51.100.2"), told("192.0.2.2"))));
     });
+}
+
+#[test]
+fn for_people_bypass_rules_and_recorded_options_are_changes() {
+    let mut wanted = v4();
+    wanted.bypass.insert("tcp/22".parse().unwrap());
+    let local = LocalChange::first(&wanted.identity);
+    let before = record(Settings::default());
+    let after = Attachment { revision: 8, drain: 300, routes_managed: 1, ..before };
+    let steps = [
+        Step::Record(Box::new(Attachment { routes_managed: 0, ..after })),
+        Step::ChangePeers(&wanted, PeerOptions::of_file(Drain::NONE, &local)),
+        Step::RecordSettings(Settings { vlan: VLAN_ONE, vlan_id: 7, ..before.settings }),
+    ];
+    let record = Some(Attachment { routes_managed: 1, ..before });
+    let changes = Changes::of(&Present { record, ..present(&v4()) }, &steps);
+    assert_eq!(changes.bypass, Some((Vec::new(), vec!["tcp/22".into()])));
+    let told = |(name, from, to): (&'static str, &str, &str)| SettingChange {
+        name,
+        from: from.into(),
+        to: to.into(),
+    };
+    let drain = Drain::from_seconds(before.drain).to_string();
+    let wanted = [
+        ("routes set by", "rewrite", "the operator"),
+        ("drain", drain.as_str(), "5m"),
+        ("revision", "none", "8"),
+        ("vlan", "none", "7"),
+    ];
+    assert_eq!(changes.settings, wanted.map(told));
 }
 
 #[test]
@@ -332,11 +372,11 @@ fn for_people_an_address_and_a_route_are_changes_and_a_mark_is_none() {
     let routes = RouteChanges { set: vec![route], remove: Vec::new() };
     let added = BTreeSet::from([private("10.0.0.1")]);
     let steps = [Step::AddAddresses(added), Step::ChangeRoutes(routes.clone()), Step::End];
-    let changes = Changes::of(None, &[], &steps);
+    let changes = Changes::of(&Present::default(), &steps);
     let added_addresses = vec![private("10.0.0.1")];
     assert_eq!(changes, Changes { added_addresses, routes, ..Changes::default() });
     assert!(!changes.is_empty());
-    assert!(Changes::of(None, &[], &steps[2..]).is_empty());
+    assert!(Changes::of(&Present::default(), &steps[2..]).is_empty());
 }
 
 #[test]

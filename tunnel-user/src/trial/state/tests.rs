@@ -1,6 +1,6 @@
 //! Tests the files of a trial.
 
-use super::super::record::ContentHash;
+use super::super::record::Subject;
 use super::*;
 use crate::host::network_namespace::NetworkNamespace;
 
@@ -38,7 +38,7 @@ fn what_was_prepared_needs_no_room() {
     let top = tempfile::tempdir().unwrap();
     let state = State { path: top.path().join("eth0") };
     let last = rolled_back("later");
-    state.begin(&trial(Phase::Applying), "").unwrap();
+    state.begin(&trial(Phase::Applying), Some("")).unwrap();
     state.prepare(&trial(Phase::Applying), &rolled_back("soon")).unwrap();
     full(&state);
     for phase in [Phase::Applying, Phase::Applied, Phase::GoingBack] {
@@ -59,11 +59,11 @@ fn a_guard_goes_back_by_a_lost_record_and_not_once_the_trial_is_over() {
     let top = tempfile::tempdir().unwrap();
     let state = State { path: top.path().join("eth0") };
     let held = trial(Phase::Applying);
-    let at = |attached_at| AttachId { attached_at, pins: None };
+    let at = |attached_at| Some(AttachId { attached_at, pins: None });
     let standing = || state.standing(&held, at(1));
     assert_eq!(standing(), Standing::Lost);
     assert!(matches!(state.standing(&held, at(2)), Standing::Over(_)));
-    state.begin(&held, "").unwrap();
+    state.begin(&held, Some("")).unwrap();
     assert_eq!(standing(), Standing::Pending(Box::new(held.clone())));
     assert!(matches!(state.standing(&held, at(2)), Standing::Over(_)));
     fs::write(state.path.join(TRIAL), "{").unwrap();
@@ -92,9 +92,9 @@ fn each_interface_has_a_folder_beside_those_of_the_pins() {
 fn a_trial_is_pending_for_its_attach_once_it_has_a_guard() {
     let top = tempfile::tempdir().unwrap();
     let state = State { path: top.path().join("eth0") };
-    let pending = |attached_at| state.pending(AttachId { attached_at, pins: None }).unwrap();
+    let pending = |attached_at| state.pending(Some(AttachId { attached_at, pins: None })).unwrap();
     assert_eq!((state.has_trial(), pending(1)), (false, None));
-    state.begin(&trial(Phase::Applying), "").unwrap();
+    state.begin(&trial(Phase::Applying), Some("")).unwrap();
     assert_eq!((state.has_trial(), pending(1)), (true, None));
     let guard = Some(Guard::Unit { name: "rewrite-trial-7".into() });
     let guarded = Trial { guard, ..trial(Phase::Applying) };
@@ -108,8 +108,8 @@ fn a_guard_takes_its_own_trial_into_memory_and_no_other() {
     let top = tempfile::tempdir().unwrap();
     let state = State { path: top.path().join("eth0") };
     let trial = trial(Phase::Applying);
-    state.begin(&trial, "drain = \"1s\"\n").unwrap();
-    let before = "drain = \"1s\"\n".to_owned();
+    state.begin(&trial, Some("drain = \"1s\"\n")).unwrap();
+    let before = Some("drain = \"1s\"\n".to_owned());
     assert_eq!(state.held("7").unwrap(), GuardState { trial, before });
     assert_eq!(state.held("8").unwrap_err().exit_code(), 4);
     fs::remove_file(state.before()).unwrap();
@@ -121,10 +121,11 @@ fn a_guard_is_told_why_its_trial_is_over() {
     let top = tempfile::tempdir().unwrap();
     let state = State { path: top.path().join("eth0") };
     let (held, later) = (trial(Phase::Applying), Trial { id: "8".into(), ..trial(Phase::Applied) });
-    let standing = |held, attached_at| state.standing(held, AttachId { attached_at, pins: None });
-    state.begin(&later, "").unwrap();
+    let standing =
+        |held, attached_at| state.standing(held, Some(AttachId { attached_at, pins: None }));
+    state.begin(&later, Some("")).unwrap();
     assert_eq!(standing(&held, 1), Standing::Over(ANOTHER_BEGUN));
-    state.begin(&held, "").unwrap();
+    state.begin(&held, Some("")).unwrap();
     assert_eq!(standing(&held, 2), Standing::Over(ATTACHED_ANEW));
     state.clear().unwrap();
     assert_eq!(standing(&held, 1), Standing::Over(NOT_PENDING));
@@ -137,13 +138,14 @@ fn a_guard_is_told_why_its_trial_is_over() {
 fn what_was_prepared_for_another_trial_is_not_taken() {
     let top = tempfile::tempdir().unwrap();
     let state = State { path: top.path().join("eth0") };
-    state.begin(&trial(Phase::Applying), "").unwrap();
+    state.begin(&trial(Phase::Applying), Some("")).unwrap();
     state.prepare(&trial(Phase::Applying), &rolled_back("soon")).unwrap();
     full(&state);
     let other = Trial { id: "8".into(), ..trial(Phase::Applied) };
     assert!(state.record(&other).is_err());
     assert_eq!(state.read::<Trial>(TRIAL).unwrap(), Some(trial(Phase::Applying)));
-    let other = RolledBack { content: ContentHash::of(b"other"), ..rolled_back("soon") };
+    let other =
+        RolledBack { subject: Subject::Peer { peer: "srvb".into() }, ..rolled_back("soon") };
     assert!(state.roll_back(&other, None).is_err());
     assert_eq!(state.rolled_back().unwrap(), None);
     assert!(state.has_trial(), "the trial goes on");
@@ -169,4 +171,21 @@ fn a_record_that_can_not_be_read_or_removed_is_told_with_the_remedy_for_it() {
     fs::create_dir(state.path.join(ENDED)).unwrap();
     assert_eq!(state.read::<Trial>(ENDED).unwrap_err().exit_code(), 1);
     assert_eq!(state.has_seen_end().unwrap_err().exit_code(), 1);
+}
+
+#[test]
+fn an_interface_without_a_complete_attach_belongs_to_the_trial_of_a_first_attach() {
+    let top = tempfile::tempdir().unwrap();
+    let state = State { path: top.path().join("eth0") };
+    let first = Trial { way_back: WayBack::Detach, ..trial(Phase::Applying) };
+    state.begin(&first, None).unwrap();
+    assert!(state.has_first_attach().unwrap());
+    assert_eq!(state.standing(&first, None), Standing::Pending(Box::new(first.clone())));
+    let other = Some(AttachId { attached_at: 2, pins: None });
+    assert_eq!(state.standing(&first, other), Standing::Over(ATTACHED_ANEW));
+    assert_eq!(state.held("7").unwrap(), GuardState { trial: first, before: None });
+    let later = trial(Phase::Applying);
+    state.begin(&later, Some("")).unwrap();
+    assert!(!state.has_first_attach().unwrap());
+    assert_eq!(state.standing(&later, None), Standing::Over(ATTACHED_ANEW));
 }

@@ -1,0 +1,158 @@
+//! Puts a change on trial: saves the way back and starts the guard before the first change, and records the end of the
+//! change.
+
+use std::path::{self, Path};
+
+use super::attached::Running;
+use super::previous_state;
+use crate::dataplane::in_flight::{self, Seen};
+use crate::dataplane::pins::Folder;
+use crate::error::{Context as _, Error};
+use crate::plan::change::Kind;
+use crate::trial::{
+    AttachId, BootTime, ConfirmWithin, ContentHash, Guard, Phase, RolledBack, State, Subject,
+    Trial, WayBack,
+};
+
+/// The state of an interface before a change.
+pub(crate) enum Before<'a> {
+    /// The interface is attached.
+    Attached(&'a Running),
+    /// The interface is not attached. The attach on trial records the time `attached_at`, in seconds since the Unix
+    /// epoch.
+    NotAttached { folder: &'a Folder, attached_at: u64 },
+}
+
+impl Before<'_> {
+    const fn folder(&self) -> &Folder {
+        match self {
+            Self::Attached(running) => &running.folder,
+            Self::NotAttached { folder, .. } => folder,
+        }
+    }
+}
+
+/// A trial whose change is under way.
+#[derive(Debug)]
+pub(crate) struct Begun {
+    state: State,
+    trial: Trial,
+}
+
+/// A file as the subject of a trial.
+///
+/// # Errors
+/// If the current folder is unknown.
+pub(crate) fn file(config: &Path, content: &str) -> Result<Subject, Error> {
+    let absolute = path::absolute(config);
+    Ok(Subject::File {
+        config: absolute.context(|| format!("resolving the path {}", config.display()))?,
+        content: ContentHash::of(content.as_bytes()),
+    })
+}
+
+/// The identity of the interface's attach; `None` without a complete attach. The caller holds the interface lock.
+pub(crate) fn attach_id(folder: &Folder) -> Option<AttachId> {
+    let is_halfway = matches!(
+        in_flight::seen(folder),
+        Ok(Seen::InFlight(Kind::Attach | Kind::Detach) | Seen::Killed(Kind::Attach | Kind::Detach))
+    );
+    if is_halfway || !folder.exists() {
+        return None;
+    }
+    let running = Running::open(folder.clone()).ok()?;
+    AttachId::of(folder, &running.attachment).ok()
+}
+
+impl Begun {
+    /// Saves the state before the change, and starts the guard that waits for the deadline. The time counts from now.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] if no file can express the running state. An error leaves no trial.
+    pub fn start(
+        before: &Before<'_>,
+        subject: Subject,
+        time: ConfirmWithin,
+    ) -> Result<Self, Error> {
+        let folder = before.folder();
+        let (attach, way_back, text) = match before {
+            Before::Attached(running) => (
+                AttachId::of(folder, &running.attachment)?,
+                WayBack::Attach(previous_state::options(running)),
+                Some(expressed(running)?),
+            ),
+            Before::NotAttached { attached_at, .. } => {
+                (AttachId { attached_at: *attached_at, pins: None }, WayBack::Detach, None)
+            }
+        };
+        let began = BootTime::now()?;
+        let trial = Trial {
+            id: format!("{:x}", began.milliseconds()),
+            interface: folder.interface().into(),
+            attach,
+            subject,
+            deadline: began.after(time.seconds()),
+            way_back,
+            phase: Phase::Applying,
+            guard: None,
+        };
+        let mut begun = Self { state: State::of(folder), trial };
+        match begun.prepare(text.as_deref()) {
+            Ok(()) => Ok(begun),
+            Err(failure) => {
+                begun.call_off();
+                Err(failure)
+            }
+        }
+    }
+
+    fn prepare(&mut self, before: Option<&str>) -> Result<(), Error> {
+        let Self { state, trial } = self;
+        state.begin(trial, before)?;
+        trial.guard = Some(Guard::start(trial, state)?);
+        state.record(trial)?;
+        state.prepare(trial, &RolledBack { subject: trial.subject.clone(), at: trial.until()? })
+    }
+
+    /// Records that the change is complete. If that fails, the trial can't be confirmed.
+    ///
+    /// # Errors
+    /// If the pins can't be read.
+    pub fn finish(self, folder: &Folder) -> Result<Trial, Error> {
+        let Self { state, mut trial } = self;
+        // Read the attach's ID again: a first attach, and an attach that clears the remains of a killed attach, get a
+        // new ID.
+        trial.attach = AttachId::of(folder, &Running::open(folder.clone())?.attachment)?;
+        let phase = std::mem::replace(&mut trial.phase, Phase::Applied);
+        if let Err(failure) = state.record(&trial) {
+            trial.phase = phase;
+            tracing::warn!(
+                "this trial can't be confirmed and will be rolled back at its deadline: {failure}"
+            );
+        }
+        Ok(trial)
+    }
+
+    /// Ends a trial whose change was never made, or was undone.
+    pub fn call_off(self) {
+        if let Err(failure) = self.state.end_trial(self.trial.guard.as_ref()) {
+            tracing::error!(
+                "rewrite can't delete the record of a trial that never started: {failure}"
+            );
+        }
+    }
+}
+
+/// The running state as a cluster file.
+fn expressed(running: &Running) -> Result<String, Error> {
+    let interface = running.folder.interface();
+    previous_state::file(running)?.map_err(|reason| {
+        Error::refused(
+            format!("rewrite can't save the running state of {interface} for a rollback: {reason}"),
+            format!(
+                "correct the running state with `rewrite peer set` or `rewrite attach \
+                 {interface}`, or make the change without --confirm-within"
+            ),
+        )
+    })
+}

@@ -1,0 +1,109 @@
+//! Saves the running state of an attached interface before a change, so that an attach can restore the state.
+
+use std::path::PathBuf;
+
+use super::attached::{self, Running};
+use super::lost_pins;
+use crate::dataplane::pins::Folder;
+use crate::error::Error;
+use crate::host::netlink::Netlink;
+use crate::model::Drain;
+use crate::plan::cluster_file::{self, Inexpressible, RunningMembership};
+use crate::trial::{RollbackOptions, State};
+
+/// The largest number of peers whose state is saved before a final change. A file with more peers takes too long.
+const PEERS_MAX: usize = 10_000;
+
+/// The state before a change.
+#[derive(Debug)]
+pub(crate) struct Previous {
+    text: String,
+    options: RollbackOptions,
+    is_gateway: bool,
+}
+
+/// A saved state, and the options of the attach that restores the state.
+#[derive(Clone, Debug)]
+pub struct Saved {
+    /// The path of the cluster file with the state.
+    pub path: PathBuf,
+    /// The options of the attach.
+    pub options: RollbackOptions,
+    /// True if this host is a gateway, which can't be found by its addresses.
+    pub is_gateway: bool,
+}
+
+impl Previous {
+    /// The running state; `None` if no file can express it, or if it has too many peers.
+    ///
+    /// # Errors
+    /// If the maps can't be read.
+    pub fn of(running: &Running) -> Result<Option<Self>, Error> {
+        if running.maps.names()?.len() > PEERS_MAX {
+            return Ok(None);
+        }
+        let is_gateway = running.local.identity.is_gateway();
+        let text = file(running)?.ok();
+        Ok(text.map(|text| Self { text, options: options(running), is_gateway }))
+    }
+
+    /// Saves the state under /run. Returns `None` if /run has no room.
+    pub fn save(self, state: &State) -> Option<Saved> {
+        let Self { text, options, is_gateway } = self;
+        match state.save_previous(&text) {
+            Ok(path) => Some(Saved { path, options, is_gateway }),
+            Err(failure) => {
+                tracing::warn!("the previous state is not saved: {failure}");
+                None
+            }
+        }
+    }
+}
+
+/// The interface's attachment, if the interface is attached and runs the programs. The caller holds the interface lock.
+///
+/// # Errors
+/// If the pins can't be used.
+pub(crate) async fn running(
+    folder: &Folder,
+    link: u32,
+    netlink: &Netlink,
+) -> Result<Option<Running>, Error> {
+    if lost_pins::are_lost(folder)? {
+        return Ok(None);
+    }
+    let running = Running::open(folder.clone())?;
+    let place = attached::place(folder, link, &running.attachment, netlink).await;
+    Ok(place.map(|_| running))
+}
+
+/// The text of a cluster file with the running state.
+///
+/// # Errors
+/// If the maps can't be read. The inner error if no file can express the running state.
+pub(crate) fn file(running: &Running) -> Result<Result<String, Inexpressible>, Error> {
+    Ok(cluster_file::of_running(&RunningMembership {
+        membership: running.membership()?,
+        peers: running.maps.peers()?,
+        local: running.maps.local_tables()?,
+        names: running.maps.names()?,
+        bypass: running.maps.bypass()?,
+        drain: Drain::from_seconds(running.attachment.drain),
+        revision: Some(running.attachment.revision).filter(|revision| *revision != 0),
+        network: running.network().map(|name| (name, running.folder.interface().to_owned())),
+    }))
+}
+
+/// The options of the attach that restores the running state.
+#[must_use]
+pub(crate) fn options(running: &Running) -> RollbackOptions {
+    let attachment = &running.attachment;
+    RollbackOptions {
+        self_names: running.local.identity.names().map(ToString::to_string).collect(),
+        no_routes: attachment.routes_managed == 0,
+        hook: attachment.hook,
+        ingress: attachment.ingress,
+        verbose: attachment.verbose == 1,
+        vlan: Some((attachment.settings.vlan, attachment.settings.vlan_id)),
+    }
+}

@@ -1,0 +1,160 @@
+//! Completes the commands that rewrite suggests with the options of its own command line: the network namespace, the
+//! file and the members that this host is. The operator can then paste a command as it stands.
+
+use std::sync::OnceLock;
+
+/// The options of this command line that suggested commands repeat.
+#[derive(Clone, Debug, Default)]
+pub struct Given {
+    /// The network namespace of `--netns`.
+    pub netns: Option<String>,
+    /// The file of `--config`, if it is not the default.
+    pub config: Option<String>,
+    /// The members of `--self`.
+    pub self_names: Vec<String>,
+}
+
+static GIVEN: OnceLock<Given> = OnceLock::new();
+
+/// The commands of rewrite.
+const VERBS: [&str; 14] = [
+    "apply",
+    "attach",
+    "check",
+    "confirm",
+    "detach",
+    "diff",
+    "doctor",
+    "downgrade",
+    "peer",
+    "ping",
+    "run",
+    "stats",
+    "status",
+    "switch",
+];
+/// The commands that take a file.
+const WITH_FILE: [&str; 5] = ["apply", "attach", "check", "diff", "run"];
+const NAME: &str = "rewrite ";
+
+/// Sets the options for the whole process, before the first output.
+pub fn set(given: Given) {
+    // The command line is parsed once, so nobody has set the options before.
+    let _first = GIVEN.set(given);
+}
+
+/// Completes the commands in `text`.
+pub fn completed(text: &str) -> String {
+    GIVEN.get().map_or_else(|| text.to_owned(), |given| given.completed(text))
+}
+
+impl Given {
+    fn completed(&self, text: &str) -> String {
+        let mut done = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(at) = rest.find(NAME) {
+            let (before, command) = rest.split_at(at);
+            done.push_str(before);
+            let is_whole_word =
+                !done.ends_with(|c: char| c.is_alphanumeric() || "-_/.".contains(c));
+            let behind = command.strip_prefix(NAME).unwrap_or_default();
+            let verb = behind.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
+            done.push_str(NAME);
+            rest = behind;
+            if is_whole_word && VERBS.contains(&verb) && !is_elsewhere(&done) {
+                self.complete(&mut done, verb, behind);
+                rest = behind.strip_prefix(verb).unwrap_or_default();
+            }
+        }
+        done.push_str(rest);
+        done
+    }
+
+    fn complete(&self, done: &mut String, verb: &str, behind: &str) {
+        if let Some(netns) = &self.netns {
+            done.push_str(&format!("--netns {} ", quoted(netns)));
+        }
+        done.push_str(verb);
+        let end = behind.find(['\n', ';', '`']).unwrap_or(behind.len());
+        let own = behind.get(..end).unwrap_or_default();
+        let is_rollback = own.contains("--revert");
+        if !WITH_FILE.contains(&verb) || own.contains("--config") || is_rollback {
+            return;
+        }
+        if let Some(config) = &self.config {
+            done.push_str(&format!(" --config {}", quoted(config)));
+        }
+        for name in self.self_names.iter().filter(|_| !own.contains("--self")) {
+            done.push_str(&format!(" --self {}", quoted(name)));
+        }
+    }
+}
+
+/// True if the text before a command sends the operator to another host: `on srvb: rewrite attach`.
+fn is_elsewhere(before: &str) -> bool {
+    let line = before.lines().last().unwrap_or_default();
+    let host = line.trim_end_matches(NAME).strip_suffix(": ").unwrap_or_default();
+    host.rsplit(' ').nth(1) == Some("on")
+}
+
+/// The word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-/:@+=,".contains(c);
+    match !word.is_empty() && word.chars().all(is_plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given() -> Given {
+        Given {
+            netns: Some("a".into()),
+            config: Some("/tmp/new.toml".into()),
+            self_names: vec!["srva".into()],
+        }
+    }
+
+    #[test]
+    fn a_suggested_command_has_the_options_of_the_command_line() {
+        let text =
+            "back: rewrite detach eth0\nrewrite diff --interface eth0; `rewrite status` shows";
+        assert_eq!(
+            given().completed(text),
+            "back: rewrite --netns a detach eth0\nrewrite --netns a diff --config /tmp/new.toml \
+             --self srva --interface eth0; `rewrite --netns a status` shows"
+        );
+        assert_eq!(Given::default().completed(text), text);
+    }
+
+    #[test]
+    fn a_command_with_a_file_of_its_own_keeps_it() {
+        let text = "rewrite attach eth0 --config /run/previous.toml\nrewrite apply --revert";
+        assert_eq!(
+            given().completed(text),
+            "rewrite --netns a attach eth0 --config /run/previous.toml\n\
+             rewrite --netns a apply --revert"
+        );
+    }
+
+    #[test]
+    fn other_sentences_and_commands_for_other_hosts_stay() {
+        for text in [
+            "then rewrite restores the previous state",
+            "/usr/bin/rewrite attach",
+            "on srvb: rewrite attach",
+            "rewrite attaches",
+        ] {
+            assert_eq!(given().completed(text), text);
+        }
+    }
+
+    #[test]
+    fn a_name_with_spaces_is_quoted() {
+        let given = Given { netns: Some("it's a".into()), ..Given::default() };
+        assert_eq!(given.completed("rewrite status"), r"rewrite --netns 'it'\''s a' status");
+    }
+}
