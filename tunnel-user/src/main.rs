@@ -234,7 +234,7 @@ async fn apply_command(args: ApplyArgs, netns: Option<&str>) -> Result<(), Error
 }
 
 async fn peer_command(command: PeerCommand) -> Result<(), Error> {
-    let (edit, on) = match command {
+    let (edit, save, on) = match command {
         PeerCommand::List { json } => {
             let interfaces = peer::list().await?;
             return print(&if json {
@@ -243,9 +243,9 @@ async fn peer_command(command: PeerCommand) -> Result<(), Error> {
                 output::peers::text(&interfaces, monotonic()?)
             });
         }
-        PeerCommand::Add { name, private, public, direct, bypass, on } => {
+        PeerCommand::Add { name, private, public, direct, bypass, save, on } => {
             let bypass = bypass.into_iter().collect();
-            (Edit::Add { name, private, public, direct, bypass }, on)
+            (Edit::Add { name, private, public, direct, bypass }, save, on)
         }
         PeerCommand::Set { peer, by: NetworkArg { network: Some(network), .. }, .. } => {
             let which = peer.map_or(switch::Selection::All, switch::Selection::One);
@@ -259,11 +259,12 @@ async fn peer_command(command: PeerCommand) -> Result<(), Error> {
                          --network";
             Cli::command().error(ErrorKind::MissingRequiredArgument, words).exit();
         }
-        PeerCommand::Set { peer, properties, on, .. } => {
-            (properties.edit(peer.unwrap_or_default()), on)
+        PeerCommand::Set { peer, properties, save, on, .. } => {
+            (properties.edit(peer.unwrap_or_default()), save, on)
         }
-        PeerCommand::Remove { peer, on } => (Edit::Remove { peer }, on),
+        PeerCommand::Remove { peer, save, on } => (Edit::Remove { peer }, save, on),
     };
-    let changing = peer::run(&edit, on.interface.as_deref());
+    let save = save.request();
+    let changing = peer::run(&edit, on.interface.as_deref(), save.as_ref());
     print(&output::peers::changed(&progress::during("changing the peers", changing).await?))
 }

@@ -49,6 +49,7 @@ mod passing_program;
 mod peers;
 mod peers_of_all_kinds;
 mod peers_refused;
+mod peers_saved;
 mod ping;
 mod policy_rules;
 mod prefixes;

@@ -9,7 +9,7 @@ use tunnel_user::ops::attach::request::Request;
 use tunnel_user::plan::attach_point::{Hook, Ingress};
 use tunnel_user::plan::vlan::Vlan;
 
-use super::DEFAULT_CONFIG;
+use tunnel_user::config::DEFAULT_PATH;
 
 /// The arguments of `attach` and `run`.
 #[derive(Args, Debug)]
@@ -18,7 +18,7 @@ pub struct AttachArgs {
     #[arg(value_name = "IFACE")]
     pub interface: String,
     /// The file, the same on every host
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_PATH)]
     pub config: PathBuf,
     /// Name of this host's member, if this host's addresses do not identify it; repeat the option on a gateway, which
     /// stands in front of the hosts that have the private addresses

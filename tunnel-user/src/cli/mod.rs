@@ -7,12 +7,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use tunnel_user::commands::ping::COUNT;
+use tunnel_user::config::DEFAULT_PATH;
 use tunnel_user::trial::ConfirmWithin;
 
 pub use attach::{AttachArgs, IngressArg};
 use peer::PeerCommand;
-
-const DEFAULT_CONFIG: &str = "/etc/rewrite/cluster.toml";
 
 /// Hosts of a cluster keep their private addresses, while the packets between them travel as plain
 /// packets between their public addresses: rewritten in the kernel, without encapsulation.
@@ -148,7 +147,7 @@ neither ok nor direct.")]
         json: bool,
     },
 
-    /// List or change the running peers, at once; the file stays unchanged
+    /// List or change the running peers, at once; with --save, in the file as well
     #[command(subcommand)]
     Peer(PeerCommand),
 
@@ -172,7 +171,7 @@ neither ok nor direct.")]
         `+` is added, `-` is removed, `~` is changed. Diff fails where attach would fail.")]
     Diff {
         /// The file
-        #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+        #[arg(long, value_name = "FILE", default_value = DEFAULT_PATH)]
         config: PathBuf,
         /// Name of this host's member, if this host's addresses do not identify it; repeat the option on a gateway
         #[arg(long = "self", value_name = "NAME")]
@@ -224,7 +223,7 @@ apply, the rollback includes changes by `rewrite peer`, and detach ends the tria
         Exits with 4 if attach would fail.")]
     Check {
         /// The file
-        #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+        #[arg(long, value_name = "FILE", default_value = DEFAULT_PATH)]
         config: PathBuf,
         /// Name of this host's member, if this host's addresses do not identify it; repeat the option on a gateway
         #[arg(long = "self", value_name = "NAME")]
@@ -262,7 +261,7 @@ pub struct StatusArgs {
 #[derive(Args, Debug)]
 pub struct ApplyArgs {
     /// The file
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_PATH)]
     pub config: PathBuf,
     /// Name of this host's member, if this host's addresses do not identify it; repeat the option on a gateway
     #[arg(long = "self", value_name = "NAME")]

@@ -33,6 +33,9 @@ pub use network::{Network, NetworkName};
 pub use pairing::{Mismatch, check_pairing};
 pub use problem::{ConfigError, Problem};
 
+/// The path of the cluster file, unless the command line names another one.
+pub const DEFAULT_PATH: &str = "/etc/rewrite/cluster.toml";
+
 /// The members of a cluster, which are known to fit together, and the bypass rules for the traffic between them.
 ///
 /// Only [`load`](fn@load) and [`parse`] make a cluster, so its users need no further checks.

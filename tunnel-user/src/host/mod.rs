@@ -7,6 +7,7 @@ pub mod bridge_netfilter;
 pub mod clock;
 pub mod echo_socket;
 pub mod file_changes;
+pub mod file_replacement;
 pub mod firewall_rules;
 pub mod forwarding;
 pub mod freed_memory;

@@ -4,9 +4,11 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 use tunnel_user::commands::{peer, peer_report, switch};
+use tunnel_user::dataplane::instance::Follower;
 use tunnel_user::error::Error;
 use tunnel_user::host::clock::monotonic;
 use tunnel_user::model::Drain;
+use tunnel_user::ops::save_peer::Saved;
 use tunnel_user::plan::running_peers::RunningPeer;
 
 use super::as_json;
@@ -117,9 +119,42 @@ pub fn changed(report: &peer::Report) -> String {
         }
     }
     routes(&mut text, &report.routes);
-    let _ = writeln!(text, "  back: {back}");
-    let _ = writeln!(text, "  the file is unchanged: the next attach follows the file");
+    let and_save = if report.saved.is_some() { " --save" } else { "" };
+    let _ = writeln!(text, "  back: {back}{and_save}");
+    match &report.saved {
+        Some(saved) => save(&mut text, saved),
+        None => text.push_str(&unsaved(report)),
+    }
     text
+}
+
+/// Adds the change of the file, line by line.
+fn save(text: &mut String, Saved { file, edit, .. }: &Saved) {
+    let file = file.display();
+    if edit.is_empty() {
+        let _ = writeln!(text, "  {file} has this already, and is unchanged");
+        return;
+    }
+    let _ = writeln!(text, "  saved in {file}; every host of the cluster needs the same file");
+    for (sign, lines) in [('-', &edit.removed), ('+', &edit.added)] {
+        for line in lines.iter().filter(|line| !line.trim().is_empty()) {
+            let _ = writeln!(text, "    {sign} {line}");
+        }
+    }
+}
+
+/// The end of a change that is not in the file.
+fn unsaved(report: &peer::Report) -> String {
+    let Some(Follower { process, file }) = &report.follower else {
+        return "  the file is unchanged: the next attach follows the file; --save changes both\n"
+            .into();
+    };
+    let process = process.map_or_else(String::new, |id| format!(" (process {id})"));
+    let file = file.as_ref().map_or_else(|| "its file".into(), |file| file.display().to_string());
+    format!(
+        "  the daemon{process} will undo this change, because it follows {file}\n  \
+         with --save, the command changes that file as well\n"
+    )
 }
 
 /// The peers, the network that carries their traffic now, and the command that undoes the switch.

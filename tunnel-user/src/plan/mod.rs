@@ -14,6 +14,7 @@ pub mod digest;
 pub mod direct_notices;
 pub mod echo;
 pub mod fault;
+pub mod file_edit;
 pub mod find_self;
 pub mod firewall;
 pub mod follow;
