@@ -58,7 +58,8 @@ fn main() -> ExitCode {
     match run(cli) {
         Ok(code) => code,
         Err(failure) => {
-            eprintln!("rewrite: {failure}");
+            // The stream drops the colours if it is no terminal, or if NO_COLOR is set.
+            anstream::eprintln!("rewrite: {}", failure.styled());
             ExitCode::from(failure.exit_code())
         }
     }
