@@ -5,6 +5,7 @@ mod output;
 
 use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser as _};
@@ -24,7 +25,7 @@ use tunnel_user::plan::peer_edit::Edit;
 use tunnel_user::trial::GuardState;
 
 use cli::peer::{NetworkArg, PeerCommand};
-use cli::{ApplyArgs, Cli, Command, IngressArg, StatusArgs};
+use cli::{ApplyArgs, Cli, Command, IngressArg, StatsArgs, StatusArgs};
 use output::{as_json, print, progress, watch};
 
 /// The exit code of a command that worked, and found a fault.
@@ -165,11 +166,7 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
             print(&if json { as_json(&report)? } else { output::doctor::text(&report) })?;
         }
         Command::Peer(command) => peer_command(command).await?,
-        Command::Stats { json, watch: true } => watch::stats(json, cli.verbose).await?,
-        Command::Stats { json, watch: false } => {
-            let stats = stats::run().await?;
-            print(&if json { as_json(&stats)? } else { output::stats::text(&stats) })?;
-        }
+        Command::Stats(args) => stats_command(args, cli.verbose).await?,
         Command::Diff { config, self_names, on, json } => {
             let comparing = diff::run(&config, &self_names, on.interface.as_deref());
             let difference = progress::during("comparing", comparing).await?;
@@ -214,6 +211,21 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
         }
     }
     Ok(code)
+}
+
+async fn stats_command(args: StatsArgs, verbose: bool) -> Result<(), Error> {
+    let StatsArgs { json, watch, interval, peers, reasons } = args;
+    let selection = stats::Selection { peers, reasons };
+    let values = match interval {
+        Some(seconds) => watch::Values::Rates(Duration::from_secs(seconds.into())),
+        None if watch => watch::Values::Totals,
+        None => {
+            let stats = stats::run(&selection).await?.stats;
+            let all = !selection.reasons.is_empty();
+            return print(&if json { as_json(&stats)? } else { output::stats::text(&stats, all) });
+        }
+    };
+    watch::stats(values, &selection, json, verbose).await
 }
 
 async fn apply_command(args: ApplyArgs, netns: Option<&str>) -> Result<(), Error> {

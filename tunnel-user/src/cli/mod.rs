@@ -6,6 +6,7 @@ pub mod peer;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use tunnel_common::outcome::Reason;
 use tunnel_user::commands::ping::COUNT;
 use tunnel_user::config::DEFAULT_PATH;
 use tunnel_user::trial::ConfirmWithin;
@@ -152,17 +153,15 @@ neither ok nor direct.")]
     Peer(PeerCommand),
 
     /// Show packets and bytes per peer and direction, and per reason for not rewriting
-    #[command(
-        after_help = "Examples:\n  rewrite stats\n  rewrite stats --watch\n  rewrite stats --json"
-    )]
-    Stats {
-        /// As JSON (docs/json.md)
-        #[arg(long)]
-        json: bool,
-        /// Repeat every second, until interrupted
-        #[arg(long)]
-        watch: bool,
-    },
+    #[command(after_help = "\
+Examples:
+  rewrite stats
+  rewrite stats --interval 5                 packets and bits per second, every 5 s
+  rewrite stats --peer srvb --peer 10.0.0.3
+  rewrite stats --reason foreign-source
+  rewrite stats --watch
+  rewrite stats --json")]
+    Stats(StatsArgs),
 
     /// Show what attach would change with this file; changes nothing
     #[command(after_help = "Examples:\n  rewrite diff\n  rewrite diff --config new.toml\n  \
@@ -255,6 +254,36 @@ pub struct StatusArgs {
     /// As JSON (docs/json.md)
     #[arg(long)]
     pub json: bool,
+}
+
+/// The arguments of `stats`.
+#[derive(Args, Debug)]
+pub struct StatsArgs {
+    /// As JSON (docs/json.md)
+    #[arg(long)]
+    pub json: bool,
+    /// Repeat every second, until interrupted
+    #[arg(long)]
+    pub watch: bool,
+    /// Print packets and bits per second over each interval, until interrupted
+    #[arg(
+        long, value_name = "SECONDS", conflicts_with = "watch",
+        value_parser = clap::value_parser!(u32).range(1..=86_400)
+    )]
+    pub interval: Option<u32>,
+    /// Only this peer, by name or private address; repeat the option for more peers
+    #[arg(long = "peer", value_name = "PEER")]
+    pub peers: Vec<String>,
+    /// Only this reason for not rewriting, such as spoofed; repeat the option for more reasons
+    #[arg(long = "reason", value_name = "REASON", value_parser = reason)]
+    pub reasons: Vec<Reason>,
+}
+
+fn reason(text: &str) -> Result<Reason, String> {
+    Reason::ALL.iter().copied().find(|reason| reason.name() == text).ok_or_else(|| {
+        let names: Vec<_> = Reason::ALL.iter().map(|reason| reason.name()).collect();
+        format!("the reasons are {}", names.join(", "))
+    })
 }
 
 /// The arguments of `apply`.

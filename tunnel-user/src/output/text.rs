@@ -76,6 +76,21 @@ pub fn counted(number: u64, noun: &str) -> String {
     }
 }
 
+/// The words of a text in lines of at most `width` columns, if no word is longer.
+pub fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 /// A duration in the unit that suits it: `0.4 s`, `34 s`, `5 min`, `3 h`, `2 d`.
 pub fn ago(seconds: f64) -> String {
     match seconds {
@@ -90,6 +105,12 @@ pub fn ago(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_ends_before_the_word_that_does_not_fit() {
+        assert_eq!(wrapped("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrapped("one two three", 6), ["one", "two", "three"]);
+    }
 
     #[test]
     fn durations_have_the_unit_that_suits_them() {

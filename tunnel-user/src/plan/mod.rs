@@ -34,6 +34,7 @@ pub mod ping_message;
 pub mod policy_routing;
 pub mod previous_underlays;
 pub mod range;
+pub mod rate;
 pub mod route;
 pub mod route_metrics;
 pub mod routes;
