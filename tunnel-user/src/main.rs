@@ -85,16 +85,20 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
 async fn command(cli: Cli) -> Result<ExitCode, Error> {
     let mut code = ExitCode::SUCCESS;
     match cli.command {
-        Command::Attach(args) => {
-            let request = args.request(cli.verbose);
+        Command::Attach { attach, json } => {
+            let request = attach.request(cli.verbose);
             let attaching = format!("attaching {}", request.interface);
             let report = progress::during(&attaching, attach::run(&request)).await?;
-            print(&output::attach::text(&report))?;
             let index = if_nametoindex(request.interface.as_str()).unwrap_or_default();
             let manager = NetworkManager::of(index, &request.interface);
-            if let Some(manager) = manager.filter(|_| !request.no_routes) {
-                print(&format!("  note: {}\n", manager.consequence(&request.interface)))?;
-            }
+            let manager = manager.filter(|_| !request.no_routes);
+            let note = manager.map(|manager| manager.consequence(&request.interface));
+            print(&if json {
+                as_json(&output::attach::json(&report, note.as_deref()))?
+            } else {
+                let note = note.map_or_else(String::new, |note| format!("  note: {note}\n"));
+                output::attach::text(&report) + &note
+            })?;
         }
         Command::Run { attach, detach_on_exit } => {
             let detached = run::run(&attach.request(cli.verbose), detach_on_exit).await?;
@@ -104,25 +108,30 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
             let detached = if args.gone {
                 progress::during("removing the remains", detach::gone()).await?
             } else {
-                let target = args.interface.map_or(detach::Target::All, detach::Target::Interface);
+                let interface = args.on.name().map(str::to_owned);
+                let target = interface.map_or(detach::Target::All, detach::Target::Interface);
                 progress::during("detaching", detach::run(&target)).await?
             };
             let said = output::detach::all(&detached);
-            if said.is_empty() && detached.failures.is_empty() {
-                print(if args.gone {
-                    output::detach::NOTHING_LEFT
-                } else {
-                    output::text::NOTHING_ATTACHED
-                })?;
-            }
-            print(&said)?;
+            print(&if args.json {
+                as_json(&output::detach::json(&detached))?
+            } else if said.is_empty() && detached.failures.is_empty() {
+                let nothing = match args.gone {
+                    true => output::detach::NOTHING_LEFT,
+                    false => output::text::NOTHING_ATTACHED,
+                };
+                nothing.to_owned()
+            } else {
+                said
+            })?;
             for failure in &detached.failures {
                 eprintln!("rewrite: {failure}");
             }
             // Exit with the code of the worst failure: higher codes need more work from the operator.
             code = detached.failures.iter().map(Error::exit_code).max().unwrap_or(0).into();
         }
-        Command::Downgrade { interface, json } => {
+        Command::Downgrade { on, json } => {
+            let interface = on.into_name();
             let going_back = format!("downgrading {interface} to the previous version");
             let report = progress::during(&going_back, downgrade::run(&interface)).await?;
             print(&if json {
@@ -168,7 +177,7 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
         Command::Peer(command) => peer_command(command).await?,
         Command::Stats(args) => stats_command(args, cli.verbose).await?,
         Command::Diff { config, self_names, on, json } => {
-            let comparing = diff::run(&config, &self_names, on.interface.as_deref());
+            let comparing = diff::run(&config, &self_names, on.name());
             let difference = progress::during("comparing", comparing).await?;
             print(&if json {
                 as_json(&output::diff::json(&difference))?
@@ -180,10 +189,18 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
             let is_guards = args.held.is_some();
             let asker = match args.held {
                 Some(number) => revert::Asker::Guard(Box::new(GuardState::inherited(number)?)),
-                None => revert::Asker::Operator { interface: args.on.interface, id: args.trial },
+                None => revert::Asker::Operator {
+                    interface: args.on.name().map(str::to_owned),
+                    id: args.trial,
+                },
             };
             let outcome = progress::during("rolling back", revert::run(&asker)).await?;
-            let said = print(&output::trial::reverted(&outcome));
+            let said = match args.json {
+                true => {
+                    as_json(&output::trial::reverted_json(&outcome)).and_then(|text| print(&text))
+                }
+                false => print(&output::trial::reverted(&outcome)),
+            };
             // If the guard runs this command, ignore an output error, such as a full log: a failure would make the
             // guard repeat the rollback.
             if !is_guards {
@@ -191,23 +208,31 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
             }
         }
         Command::Apply(args) if args.guard => {
-            let interface = args.on.interface.unwrap_or_default();
+            let interface = args.on.name().unwrap_or_default().to_owned();
             let never = apply::guard(&interface, &args.trial.unwrap_or_default())?;
             match never {}
         }
         Command::Apply(args) => apply_command(args, cli.netns.as_deref()).await?,
-        Command::Confirm { on } => {
-            let confirming = confirm::run(on.interface.as_deref());
+        Command::Confirm { on, json } => {
+            let confirming = confirm::run(on.name());
             let trial = progress::during("confirming", confirming).await?;
-            print(&output::trial::confirmed(&trial))?;
+            print(&if json {
+                as_json(&output::trial::confirmed_json(&trial))?
+            } else {
+                output::trial::confirmed(&trial)
+            })?;
         }
-        Command::Check { config, self_names, ingress } => {
+        Command::Check { config, self_names, ingress, json } => {
             let checking = check::run(&config, &self_names, ingress.map(IngressArg::wanted));
             let findings = progress::during("checking", checking).await?;
             if findings.iter().any(|finding| finding.level == Level::Bad) {
                 code = ExitCode::from(EXIT_WOULD_FAIL);
             }
-            print(&output::check::text(&findings))?;
+            print(&if json {
+                as_json(&output::check::json(&findings))?
+            } else {
+                output::check::text(&findings)
+            })?;
         }
     }
     Ok(code)
@@ -230,7 +255,12 @@ async fn stats_command(args: StatsArgs, verbose: bool) -> Result<(), Error> {
 
 async fn apply_command(args: ApplyArgs, netns: Option<&str>) -> Result<(), Error> {
     let ApplyArgs { config, self_names, confirm_within, on, json, .. } = args;
-    let request = apply::Request { config, self_names, confirm_within, interface: on.interface };
+    let request = apply::Request {
+        config,
+        self_names,
+        confirm_within,
+        interface: on.name().map(str::to_owned),
+    };
     let print_changes = |difference: &Difference| {
         if json {
             return Ok(());
@@ -247,7 +277,7 @@ async fn apply_command(args: ApplyArgs, netns: Option<&str>) -> Result<(), Error
 }
 
 async fn peer_command(command: PeerCommand) -> Result<(), Error> {
-    let (edit, save, on) = match command {
+    let (edit, save, on, json) = match command {
         PeerCommand::List { json } => {
             let interfaces = peer::list().await?;
             return print(&if json {
@@ -256,28 +286,36 @@ async fn peer_command(command: PeerCommand) -> Result<(), Error> {
                 output::peers::text(&interfaces, monotonic()?)
             });
         }
-        PeerCommand::Add { name, private, public, direct, bypass, save, on } => {
+        PeerCommand::Add { name, private, public, direct, bypass, save, on, json } => {
             let bypass = bypass.into_iter().collect();
-            (Edit::Add { name, private, public, direct, bypass }, save, on)
+            (Edit::Add { name, private, public, direct, bypass }, save, on, json)
         }
-        PeerCommand::Set { peer, by: NetworkArg { network: Some(network), .. }, .. } => {
+        PeerCommand::Set { peer, by: NetworkArg { network: Some(network), .. }, json, .. } => {
             let which = peer.map_or(switch::Selection::All, switch::Selection::One);
             let switching = switch::run(&which, &network);
-            return print(&output::peers::switched(
-                &progress::during("switching", switching).await?,
-            ));
+            let report = progress::during("switching", switching).await?;
+            return print(&if json {
+                as_json(&output::peers::switched_json(&report))?
+            } else {
+                output::peers::switched(&report)
+            });
         }
         PeerCommand::Set { properties, .. } if properties.is_empty() => {
             let words = "name a change: --public, --direct, --bypass, --no-bypass, --drain or \
                          --network";
             Cli::command().error(ErrorKind::MissingRequiredArgument, words).exit();
         }
-        PeerCommand::Set { peer, properties, save, on, .. } => {
-            (properties.edit(peer.unwrap_or_default()), save, on)
+        PeerCommand::Set { peer, properties, save, on, json, .. } => {
+            (properties.edit(peer.unwrap_or_default()), save, on, json)
         }
-        PeerCommand::Remove { peer, save, on } => (Edit::Remove { peer }, save, on),
+        PeerCommand::Remove { peer, save, on, json } => (Edit::Remove { peer }, save, on, json),
     };
     let save = save.request();
-    let changing = peer::run(&edit, on.interface.as_deref(), save.as_ref());
-    print(&output::peers::changed(&progress::during("changing the peers", changing).await?))
+    let changing = peer::run(&edit, on.name(), save.as_ref());
+    let report = progress::during("changing the peers", changing).await?;
+    print(&if json {
+        as_json(&output::peers::changed_json(&report))?
+    } else {
+        output::peers::changed(&report)
+    })
 }

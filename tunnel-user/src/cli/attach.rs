@@ -3,20 +3,20 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use tunnel_user::config::NetworkName;
+use tunnel_user::config::{DEFAULT_PATH, NetworkName};
 use tunnel_user::model::{Drain, DrainProblem};
 use tunnel_user::ops::attach::request::Request;
 use tunnel_user::plan::attach_point::{Hook, Ingress};
 use tunnel_user::plan::vlan::Vlan;
 
-use tunnel_user::config::DEFAULT_PATH;
+use super::RequiredInterfaceArg;
 
 /// The arguments of `attach` and `run`.
 #[derive(Args, Debug)]
 pub struct AttachArgs {
-    /// The interface that carries the packets between the public addresses
-    #[arg(value_name = "IFACE")]
-    pub interface: String,
+    /// The interface.
+    #[command(flatten)]
+    pub on: RequiredInterfaceArg,
     /// The file, the same on every host
     #[arg(long, value_name = "FILE", default_value = DEFAULT_PATH)]
     pub config: PathBuf,
@@ -49,7 +49,7 @@ impl AttachArgs {
     /// The request of an attach.
     pub fn request(self, verbose: bool) -> Request {
         Request {
-            interface: self.interface,
+            interface: self.on.into_name(),
             config: self.config,
             self_names: self.self_names,
             no_routes: self.no_routes,

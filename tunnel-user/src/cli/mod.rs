@@ -5,7 +5,7 @@ pub mod peer;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand};
 use tunnel_common::outcome::Reason;
 use tunnel_user::commands::ping::COUNT;
 use tunnel_user::config::DEFAULT_PATH;
@@ -66,7 +66,13 @@ Attach adds this host's private addresses to lo, routes to the peers' private ad
 and the programs. It sets arp_announce and arp_ignore, so that ARP does not reveal the
 private address. On a gateway, the private addresses belong to the hosts behind it, and lo
 gets none. A failed attach leaves nothing behind. Back: rewrite detach eth0")]
-    Attach(AttachArgs),
+    Attach {
+        #[command(flatten)]
+        attach: AttachArgs,
+        /// As JSON (docs/json.md)
+        #[arg(long)]
+        json: bool,
+    },
 
     /// Keep an interface as the file says: attach, and follow the file and the network
     #[command(after_help = "\
@@ -104,9 +110,8 @@ Detach also removes the remains of an attach whose pins are missing.")]
         programs. Counters, flows and peers stay. The next attach by this version takes over again."
     )]
     Downgrade {
-        /// The interface
-        #[arg(value_name = "IFACE")]
-        interface: String,
+        #[command(flatten)]
+        on: RequiredInterfaceArg,
         /// As JSON (docs/json.md)
         #[arg(long)]
         json: bool,
@@ -165,7 +170,7 @@ Examples:
 
     /// Show what attach would change with this file; changes nothing
     #[command(after_help = "Examples:\n  rewrite diff\n  rewrite diff --config new.toml\n  \
-        rewrite diff --interface eth0           before the first attach\n  \
+        rewrite diff eth0                       before the first attach\n  \
         rewrite diff --config new.toml --json\n\n\
         `+` is added, `-` is removed, `~` is changed. Diff fails where attach would fail.")]
     Diff {
@@ -198,12 +203,15 @@ apply, the rollback includes changes by `rewrite peer`, and detach ends the tria
     Apply(ApplyArgs),
 
     /// Keep the change that apply --confirm-within has put on trial
-    #[command(after_help = "Examples:\n  rewrite confirm\n  rewrite confirm --interface eth0\n\n\
+    #[command(after_help = "Examples:\n  rewrite confirm\n  rewrite confirm eth0\n\n\
         Exits with 4 if no trial is pending.")]
     Confirm {
         /// The interface.
         #[command(flatten)]
         on: InterfaceArg,
+        /// As JSON (docs/json.md)
+        #[arg(long)]
+        json: bool,
     },
 
     /// Find everything on this host that harms the traffic of an attached interface, and ping the peers
@@ -230,6 +238,9 @@ apply, the rollback includes changes by `rewrite peer`, and detach ends the tria
         /// The place of the ingress program; by default its present place, else tc
         #[arg(long, value_enum)]
         ingress: Option<IngressArg>,
+        /// As JSON (docs/json.md)
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -305,7 +316,7 @@ pub struct ApplyArgs {
     #[arg(long)]
     pub json: bool,
     /// Roll back the change on trial now; it is not an error if no trial is pending
-    #[arg(long, conflicts_with_all = ["config", "self_names", "confirm_within", "json"])]
+    #[arg(long, conflicts_with_all = ["config", "self_names", "confirm_within"])]
     pub revert: bool,
     /// Roll back only the trial with this number; the trial's guard passes the number
     #[arg(long, value_name = "NUMBER", hide = true)]
@@ -320,27 +331,57 @@ pub struct ApplyArgs {
 
 /// The arguments of `detach`.
 #[derive(Args, Debug)]
+#[command(group(ArgGroup::new("target").required(true).args(["iface", "interface", "all", "gone"])))]
 pub struct DetachArgs {
-    /// The interface
-    #[arg(
-        value_name = "IFACE",
-        required_unless_present_any = ["all", "gone"],
-        conflicts_with_all = ["all", "gone"]
-    )]
-    pub interface: Option<String>,
+    /// The interface.
+    #[command(flatten)]
+    pub on: InterfaceArg,
     /// Detach every attached interface of this network namespace; in the host's namespace, also remove the remains that
     /// --gone removes
     #[arg(long)]
     pub all: bool,
     /// Remove the remains of network namespaces that are gone
-    #[arg(long, conflicts_with = "all")]
+    #[arg(long)]
     pub gone: bool,
+    /// As JSON (docs/json.md)
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// The interface that a command works on.
 #[derive(Args, Debug)]
+#[group(multiple = false)]
 pub struct InterfaceArg {
     /// The interface; required if more than one is attached
-    #[arg(long, value_name = "IFACE")]
-    pub interface: Option<String>,
+    #[arg(value_name = "IFACE", id = "iface")]
+    positional: Option<String>,
+    /// The same as IFACE
+    #[arg(long = "interface", value_name = "IFACE", id = "interface")]
+    option: Option<String>,
+}
+
+impl InterfaceArg {
+    /// The interface's name; `None` if the command line names none.
+    pub fn name(&self) -> Option<&str> {
+        self.positional.as_deref().or(self.option.as_deref())
+    }
+}
+
+/// The interface that a command can't do without.
+#[derive(Args, Debug)]
+#[group(required = true, multiple = false)]
+pub struct RequiredInterfaceArg {
+    /// The interface that carries the packets between the public addresses
+    #[arg(value_name = "IFACE", id = "iface")]
+    positional: Option<String>,
+    /// The same as IFACE
+    #[arg(long = "interface", value_name = "IFACE", id = "interface")]
+    option: Option<String>,
+}
+
+impl RequiredInterfaceArg {
+    /// The interface's name. The parser requires one of the arguments.
+    pub fn into_name(self) -> String {
+        self.positional.or(self.option).unwrap_or_default()
+    }
 }

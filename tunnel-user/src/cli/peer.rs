@@ -56,6 +56,9 @@ Examples:
         save: SaveArgs,
         #[command(flatten)]
         on: InterfaceArg,
+        /// As JSON (docs/json.md)
+        #[arg(long)]
+        json: bool,
     },
     /// Change a peer's public address, bypass rules, network, or acceptance of native packets
     #[command(after_help = "\
@@ -80,6 +83,9 @@ Examples:
         save: SaveArgs,
         #[command(flatten)]
         on: InterfaceArg,
+        /// As JSON (docs/json.md)
+        #[arg(long)]
+        json: bool,
     },
     /// Remove a peer
     #[command(after_help = "\
@@ -93,6 +99,9 @@ Examples:
         save: SaveArgs,
         #[command(flatten)]
         on: InterfaceArg,
+        /// As JSON (docs/json.md)
+        #[arg(long)]
+        json: bool,
     },
 }
 

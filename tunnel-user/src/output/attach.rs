@@ -2,10 +2,13 @@
 
 use std::fmt::Write as _;
 
+use serde::Serialize;
+use tunnel_user::commands::peer_report::AwaitedPair;
 use tunnel_user::ops::attach::report::Report;
 use tunnel_user::plan::attach_point::Ingress;
 
-use super::text::{noun, routes, sysctl, with_length};
+use super::diff::Change;
+use super::text::{noun, routes, sysctl, texts, with_length};
 
 /// The maximum number of peers that the report names one by one.
 const NAMED_MAX: usize = 8;
@@ -70,4 +73,53 @@ pub fn text(report: &Report) -> String {
         false => writeln!(text, "  back: rewrite detach {interface}"),
     };
     text
+}
+
+#[derive(Serialize)]
+struct Awaiting {
+    peer: String,
+    pairs: Vec<AwaitedPair>,
+}
+
+#[derive(Serialize)]
+struct Json {
+    interface: String,
+    updated: bool,
+    hook: &'static str,
+    ingress: &'static str,
+    local_members: Vec<String>,
+    peers: usize,
+    changed_entries: usize,
+    addresses: Vec<String>,
+    sysctls: Vec<String>,
+    routes: Change<String>,
+    former_underlay: Vec<String>,
+    awaited: Vec<Awaiting>,
+    notes: Vec<String>,
+    unit_to_enable: Option<String>,
+}
+
+/// The value that `attach --json` prints (docs/json.md). `note` is a further note for people.
+pub fn json(report: &Report, note: Option<&str>) -> impl Serialize + use<> {
+    let Report { interface, place, .. } = report;
+    let awaiting = report.awaited.iter().map(|(peer, pairs)| Awaiting {
+        peer: peer.to_string(),
+        pairs: pairs.iter().map(AwaitedPair::from).collect(),
+    });
+    Json {
+        interface: interface.clone(),
+        updated: report.was_attached,
+        hook: place.hook.name(),
+        ingress: place.ingress.name(),
+        local_members: texts(report.identity.names()),
+        peers: report.peers,
+        changed_entries: report.changed_entries,
+        addresses: report.loopback_addresses.iter().map(|own| with_length(*own)).collect(),
+        sysctls: report.sysctls.iter().map(|set| sysctl(interface, set)).collect(),
+        routes: (&report.routes).into(),
+        former_underlay: texts(&report.previous_underlays),
+        awaited: awaiting.collect(),
+        notes: texts(&report.left_out).into_iter().chain(note.map(str::to_owned)).collect(),
+        unit_to_enable: report.unit_to_enable.clone(),
+    }
 }

@@ -6,8 +6,9 @@ use serde::Serialize;
 use tunnel_user::model::Private;
 use tunnel_user::ops::difference::Difference;
 use tunnel_user::plan::peers::NamedPeer;
+use tunnel_user::plan::route::RouteChanges;
 
-use super::text::{named, with_length};
+use super::text::{named, texts, with_length};
 
 /// The text of [`changes`], and the command that makes these changes.
 pub fn text(difference: &Difference) -> String {
@@ -71,14 +72,22 @@ struct Both<T> {
     to: T,
 }
 
+/// The added and the removed things in JSON.
 #[derive(Serialize)]
-struct Change<T> {
+pub struct Change<T> {
     added: Vec<T>,
     removed: Vec<T>,
 }
 
+impl From<&RouteChanges> for Change<String> {
+    fn from(changes: &RouteChanges) -> Self {
+        Self { added: texts(&changes.set), removed: texts(&changes.remove) }
+    }
+}
+
+/// A peer in JSON.
 #[derive(Serialize)]
-struct Peer {
+pub struct Peer {
     name: String,
     private: Vec<String>,
     public: Vec<String>,
@@ -133,13 +142,6 @@ pub fn json(difference: &Difference) -> impl Serialize + use<> {
             added: lengths(&changes.added_addresses),
             removed: lengths(&changes.removed_addresses),
         },
-        routes: Change {
-            added: texts(&changes.routes.set),
-            removed: texts(&changes.routes.remove),
-        },
+        routes: (&changes.routes).into(),
     }
-}
-
-fn texts<T: ToString>(values: impl IntoIterator<Item = T>) -> Vec<String> {
-    values.into_iter().map(|value| value.to_string()).collect()
 }

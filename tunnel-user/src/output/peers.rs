@@ -12,7 +12,8 @@ use tunnel_user::ops::save_peer::Saved;
 use tunnel_user::plan::running_peers::RunningPeer;
 
 use super::as_json;
-use super::text::{NOTHING_ATTACHED, for_now, joined, named, noun, routes};
+use super::diff::{self, Change};
+use super::text::{NOTHING_ATTACHED, for_now, joined, named, noun, routes, texts};
 
 /// The running peers as text.
 pub fn text(interfaces: &[(String, Vec<RunningPeer>)], now: u32) -> String {
@@ -155,6 +156,66 @@ fn unsaved(report: &peer::Report) -> String {
         "  the daemon{process} will undo this change, because it follows {file}\n  \
          with --save, the command changes that file as well\n"
     )
+}
+
+/// The value that `peer add`, `set` and `remove` print with --json (docs/json.md).
+pub fn changed_json(report: &peer::Report) -> impl Serialize + use<> {
+    #[derive(Serialize)]
+    struct File {
+        file: String,
+        removed: Vec<String>,
+        added: Vec<String>,
+    }
+    #[derive(Serialize)]
+    struct Daemon {
+        process_id: Option<u32>,
+        config: Option<String>,
+    }
+    #[derive(Serialize)]
+    struct Changed {
+        interface: String,
+        before: Option<diff::Peer>,
+        after: Option<diff::Peer>,
+        awaited: Vec<peer_report::AwaitedPair>,
+        routes: Change<String>,
+        saved: Option<File>,
+        daemon: Option<Daemon>,
+    }
+    Changed {
+        interface: report.interface.clone(),
+        before: report.before.as_ref().map(Into::into),
+        after: report.after.as_ref().map(Into::into),
+        awaited: report.awaited.iter().map(Into::into).collect(),
+        routes: (&report.routes).into(),
+        saved: report.saved.as_ref().map(|saved| File {
+            file: saved.file.display().to_string(),
+            removed: saved.edit.removed.clone(),
+            added: saved.edit.added.clone(),
+        }),
+        daemon: report.follower.as_ref().map(|follower| Daemon {
+            process_id: follower.process,
+            config: follower.file.as_ref().map(|file| file.display().to_string()),
+        }),
+    }
+}
+
+/// The value that `peer set --network --json` prints (docs/json.md).
+pub fn switched_json(report: &switch::Report) -> impl Serialize + use<> {
+    #[derive(Serialize)]
+    struct Switched {
+        interface: String,
+        network: String,
+        before: Option<String>,
+        peers: Vec<diff::Peer>,
+        routes: Vec<String>,
+    }
+    Switched {
+        interface: report.interface.clone(),
+        network: report.network.to_string(),
+        before: report.before.clone(),
+        peers: report.peers.iter().map(Into::into).collect(),
+        routes: texts(&report.routes),
+    }
 }
 
 /// The peers, the network that carries their traffic now, and the command that undoes the switch.

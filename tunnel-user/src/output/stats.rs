@@ -120,11 +120,13 @@ fn reason_lines(text: &mut String, reason: &NotRewritten) {
             format!("{}, {}", counted(counter.packets, "packet"), BinaryBytes(counter.bytes))
         }
     };
-    let _ = writeln!(
-        text,
-        "  not rewritten: {direction} {amount}, {} ({})",
-        reason.reason, reason.verdict
-    );
+    let head =
+        format!("not rewritten: {direction} {amount}, {} ({})", reason.reason, reason.verdict);
+    for (indent, line) in
+        std::iter::once("  ").chain(std::iter::repeat("    ")).zip(wrapped(&head, WIDTH))
+    {
+        let _ = writeln!(text, "{indent}{line}");
+    }
     let help = reason.remedy.filter(|_| counter.packets > 0);
     let help = help.map(|remedy| format!("help: {remedy}"));
     for words in std::iter::once(reason.description).chain(help.as_deref()) {

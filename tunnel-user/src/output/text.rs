@@ -57,6 +57,11 @@ pub fn pairs(first: &[String], word: &str, second: &[String]) -> String {
     pairs.join(", ")
 }
 
+/// The items as texts, for a list in JSON.
+pub fn texts<T: ToString>(items: impl IntoIterator<Item = T>) -> Vec<String> {
+    items.into_iter().map(|item| item.to_string()).collect()
+}
+
 /// Joins items with commas, as a list on the command line.
 pub fn joined<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
     let words: Vec<_> = items.into_iter().map(|item| item.to_string()).collect();

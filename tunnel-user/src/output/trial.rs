@@ -46,6 +46,37 @@ pub fn confirmed(trial: &Trial) -> String {
     format!("{}: confirmed, {} stays\n", trial.interface, trial.config.display())
 }
 
+/// The value that `confirm --json` prints (docs/json.md).
+pub fn confirmed_json(trial: &Trial) -> impl Serialize + use<> {
+    #[derive(Serialize)]
+    struct Confirmed {
+        interface: String,
+        config: String,
+    }
+    Confirmed { interface: trial.interface.clone(), config: trial.config.display().to_string() }
+}
+
+/// The value that `apply --revert --json` prints (docs/json.md).
+pub fn reverted_json(outcome: &revert::Outcome) -> impl Serialize + use<> {
+    #[derive(Serialize)]
+    struct Reverted<A> {
+        reverted: bool,
+        why: Option<String>,
+        config: Option<String>,
+        attached: Option<A>,
+    }
+    let (why, done) = match outcome {
+        revert::Outcome::Nothing(why) => (Some(why.clone()), None),
+        revert::Outcome::WentBack(done) => (None, Some(&**done)),
+    };
+    Reverted {
+        reverted: done.is_some(),
+        why,
+        config: done.map(|(trial, _)| trial.config.display().to_string()),
+        attached: done.map(|(_, attached)| attach::json(attached, None)),
+    }
+}
+
 /// The report of apply --revert.
 pub fn reverted(outcome: &revert::Outcome) -> String {
     match outcome {
