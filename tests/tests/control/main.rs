@@ -11,6 +11,7 @@ mod bridge_firewall;
 mod bypass;
 mod carrier;
 mod check;
+mod colours;
 mod command_json;
 mod command_line;
 mod conversation;

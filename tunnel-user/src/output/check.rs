@@ -5,14 +5,16 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use tunnel_user::commands::check::{Finding, Level};
 
+use super::style::{FAULT, GOOD, NOTABLE, paint};
+
 /// The findings as text for people.
 pub fn text(findings: &[Finding]) -> String {
     let mut text = String::new();
     for finding in findings {
         let label = match finding.level {
-            Level::Good => "ok   ",
-            Level::Note => "note ",
-            Level::Bad => "WRONG",
+            Level::Good => paint(GOOD, "ok   "),
+            Level::Note => paint(NOTABLE, "note "),
+            Level::Bad => paint(FAULT, "WRONG"),
         };
         let _ = writeln!(text, "{label}  {}", finding.what.replace('\n', "\n       "));
     }

@@ -8,6 +8,7 @@ use tunnel_user::ops::difference::Difference;
 use tunnel_user::plan::peers::NamedPeer;
 use tunnel_user::plan::route::RouteChanges;
 
+use super::style::change;
 use super::text::{named, texts, with_length};
 
 /// The text of [`changes`], and the command that makes these changes.
@@ -30,35 +31,36 @@ pub fn changes(difference: &Difference) -> String {
         return format!("{interface}: matches {config}\n");
     }
     let mut text = format!("{interface}: with {config}\n");
+    let mut line = |sign, words: String| {
+        let _ = writeln!(text, "  {}", change(sign, words));
+    };
     match &changes.local_members {
-        Some((from, to)) if from.is_empty() => {
-            let _ = writeln!(text, "  + this host: {}", to.join("; "));
-        }
+        Some((from, to)) if from.is_empty() => line('+', format!("this host: {}", to.join("; "))),
         Some((from, to)) => {
-            let _ = writeln!(text, "  ~ this host: {} -> {}", from.join("; "), to.join("; "));
+            line('~', format!("this host: {} -> {}", from.join("; "), to.join("; ")));
         }
         None => {}
     }
     for peer in &peers.added {
-        let _ = writeln!(text, "  + peer {}", named(peer));
+        line('+', format!("peer {}", named(peer)));
     }
     for (from, to) in &peers.changed {
-        let _ = writeln!(text, "  ~ peer {} -> {}", named(from), named(to));
+        line('~', format!("peer {} -> {}", named(from), named(to)));
     }
     for peer in &peers.removed {
-        let _ = writeln!(text, "  - peer {}", named(peer));
+        line('-', format!("peer {}", named(peer)));
     }
     for address in &changes.added_addresses {
-        let _ = writeln!(text, "  + address {} on lo", with_length(*address));
+        line('+', format!("address {} on lo", with_length(*address)));
     }
     for address in &changes.removed_addresses {
-        let _ = writeln!(text, "  - address {} on lo", with_length(*address));
+        line('-', format!("address {} on lo", with_length(*address)));
     }
     for route in &changes.routes.set {
-        let _ = writeln!(text, "  + route {route}");
+        line('+', format!("route {route}"));
     }
     for route in &changes.routes.remove {
-        let _ = writeln!(text, "  - route {route}");
+        line('-', format!("route {route}"));
     }
     for left_out in &difference.left_out {
         let _ = writeln!(text, "  note: {left_out}");

@@ -13,6 +13,7 @@ pub mod ping;
 pub mod progress;
 pub mod stats;
 pub mod status;
+mod style;
 pub mod text;
 pub mod trial;
 pub mod watch;
@@ -29,9 +30,10 @@ pub fn as_json(value: &impl Serialize) -> Result<String, Error> {
     Ok(text)
 }
 
-/// Prints to stdout. A closed pipe is not an error: `rewrite stats | head`.
+/// Prints to stdout, without the text's colours where stdout is no terminal, and where NO_COLOR is set. A closed pipe is
+/// not an error: `rewrite stats | head`.
 pub fn print(text: &str) -> Result<(), Error> {
-    match io::stdout().write_all(text.as_bytes()) {
+    match anstream::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => result.context(|| "writing to stdout".into()),
     }

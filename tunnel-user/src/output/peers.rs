@@ -13,6 +13,7 @@ use tunnel_user::plan::running_peers::RunningPeer;
 
 use super::as_json;
 use super::diff::{self, Change};
+use super::style::change;
 use super::text::{NOTHING_ATTACHED, for_now, joined, named, noun, routes, texts};
 
 /// The running peers as text.
@@ -139,7 +140,7 @@ fn save(text: &mut String, Saved { file, edit, .. }: &Saved) {
     let _ = writeln!(text, "  saved in {file}; every host of the cluster needs the same file");
     for (sign, lines) in [('-', &edit.removed), ('+', &edit.added)] {
         for line in lines.iter().filter(|line| !line.trim().is_empty()) {
-            let _ = writeln!(text, "    {sign} {line}");
+            let _ = writeln!(text, "    {}", change(sign, line));
         }
     }
 }
