@@ -19,7 +19,7 @@ pub struct Problem {
     /// The remedy, on one line.
     pub help: String,
     place: Option<Place>,
-    excerpt: Option<Excerpt>,
+    excerpt: Option<Box<Excerpt>>,
 }
 
 impl Problem {
@@ -64,7 +64,9 @@ impl ConfigError {
         let places = problems.iter().map(|problem| problem.place);
         let excerpts = excerpt::of_places(text, places.flatten());
         let with_place = problems.iter_mut().filter(|problem| problem.place.is_some());
-        with_place.zip(excerpts).for_each(|(problem, excerpt)| problem.excerpt = Some(excerpt));
+        with_place
+            .zip(excerpts)
+            .for_each(|(problem, excerpt)| problem.excerpt = Some(Box::new(excerpt)));
         Self { file: file.to_owned(), problems, has_more }
     }
 
