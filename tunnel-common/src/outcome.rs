@@ -23,7 +23,7 @@ pub enum Verdict {
 }
 
 macro_rules! reasons {
-    ($($(#[doc = $doc:literal])+ $variant:ident, $field:ident, $name:literal, $verdict:ident;)+) => {
+    ($($(#[doc = $doc:literal])+ $variant:ident, $field:ident, $name:literal, $verdict:ident, $remedy:expr;)+) => {
         /// The reason why a packet that concerns a peer, or claims to, was not rewritten.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Reason {
@@ -63,6 +63,12 @@ macro_rules! reasons {
                 match self { $(Self::$variant => concat!($($doc,)+).trim_ascii(),)+ }
             }
 
+            /// The remedy for people, on one line; `None` for a reason that harms nobody.
+            #[must_use]
+            pub const fn remedy(self) -> Option<&'static str> {
+                match self { $(Self::$variant => $remedy,)+ }
+            }
+
             /// The verdict on the packet.
             #[must_use]
             #[inline(always)]
@@ -90,41 +96,54 @@ macro_rules! reasons {
 
 reasons! {
     /// to a peer's private address, but not from this host's private address
-    ForeignSource, foreign_source, "foreign-source", Pass;
+    ForeignSource, foreign_source, "foreign-source", Pass,
+        Some("send from the private address: ip route get PEER shows the source that the kernel takes");
     /// from a peer's public address, but not to this host's underlay address
-    ForeignDestination, foreign_destination, "foreign-destination", Pass;
+    ForeignDestination, foreign_destination, "foreign-destination", Pass,
+        Some("on the peer: give this host its present public address in the file, and attach again");
     /// of a flow that this host started with public addresses
-    PublicFlow, public_flow, "public-flow", Pass;
+    PublicFlow, public_flow, "public-flow", Pass, None;
     /// to or from the private address of a peer that is marked direct
-    Direct, direct, "direct", Pass;
+    Direct, direct, "direct", Pass, None;
     /// on the bypass list
-    Bypass, bypass, "bypass", Pass;
+    Bypass, bypass, "bypass", Pass, None;
     /// neighbor discovery, which is about the addresses on the link
-    NeighborDiscovery, neighbor_discovery, "neighbor-discovery", Pass;
+    NeighborDiscovery, neighbor_discovery, "neighbor-discovery", Pass, None;
     /// an address of a peer's prefix that another member has for itself
-    Shadowed, shadowed, "shadowed", Pass;
+    Shadowed, shadowed, "shadowed", Pass, None;
     /// an IPv6 routing header that names further hops
-    SourceRouted, source_routed, "source-routed", Pass;
+    SourceRouted, source_routed, "source-routed", Pass,
+        Some("turn the routing header off in the software that sends the packet");
     /// more IPv6 extension headers than are looked at
-    TooManyHeaders, too_many_headers, "too-many-headers", Pass;
+    TooManyHeaders, too_many_headers, "too-many-headers", Pass,
+        Some("turn extension headers off in the software that sends the packet");
     /// from a private address, a peer's or this host's own, that cannot have sent it
-    Spoofed, spoofed, "spoofed", Drop;
+    Spoofed, spoofed, "spoofed", Drop,
+        Some("find the sender by its MAC address (tcpdump -e); mark a peer on the same network as direct");
     /// to this host's private address itself, from anybody but a direct peer
-    PrivateDestination, private_destination, "private-destination", Drop;
+    PrivateDestination, private_destination, "private-destination", Drop,
+        Some("find the sender by its MAC address (tcpdump -e); on a peer: rewrite status");
     /// a reset of a connection that the peer does not know, while it may lack its own attach
-    StrayReset, stray_reset, "stray-reset", Drop;
+    StrayReset, stray_reset, "stray-reset", Drop,
+        Some("on the peer: rewrite attach");
     /// of a flow with public addresses whose ports an open private connection has
-    PortConflict, port_conflict, "port-conflict", Drop;
+    PortConflict, port_conflict, "port-conflict", Drop,
+        Some("connect to the private address instead, or put the port on the bypass list");
     /// its peer's entry was replaced at two looks in a row
-    Contended, contended, "contended", Drop;
+    Contended, contended, "contended", Drop,
+        Some("if the count goes on growing: look for a command that changes the peers again and again");
     /// shorter than its headers say
-    Truncated, truncated, "truncated", Pass;
+    Truncated, truncated, "truncated", Pass,
+        Some("look at the interface and the sender: ethtool -S, tcpdump -v");
     /// an IP header that contradicts itself
-    Malformed, malformed, "malformed", Pass;
+    Malformed, malformed, "malformed", Pass,
+        Some("look at the sender: tcpdump -v");
     /// an ICMP error whose quoted packet is cut within its IP header or contradicts itself
-    MalformedQuote, malformed_quote, "malformed-quote", Pass;
+    MalformedQuote, malformed_quote, "malformed-quote", Pass,
+        Some("look at the router that sends these ICMP errors: tcpdump -v icmp or icmp6");
     /// the kernel refused a write after the first one
-    WriteFailed, write_failed, "write-failed", Drop;
+    WriteFailed, write_failed, "write-failed", Drop,
+        Some("free memory, and look at the kernel log: dmesg");
 }
 
 crate::plain_old_data!(ReasonCounters);

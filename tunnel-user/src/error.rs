@@ -65,6 +65,15 @@ impl Error {
         }
     }
 
+    /// The text for a terminal: a wrong file shows its lines, in colours.
+    #[must_use]
+    pub fn styled(&self) -> String {
+        match self {
+            Self::Configuration(error) => error.styled(),
+            other => other.to_string(),
+        }
+    }
+
     /// Makes a [`Self::Refused`].
     pub fn refused(what: impl Into<String>, help: impl Into<String>) -> Self {
         Self::Refused { what: what.into(), help: help.into() }

@@ -6,6 +6,7 @@ mod output;
 use std::io::{self, IsTerminal as _};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser as _};
@@ -16,6 +17,7 @@ use tunnel_user::commands::{
     apply, attach, check, confirm, detach, diff, doctor, downgrade, dry_run, explain, explain_all,
     peer, ping, revert, run, stats, status, switch,
 };
+use tunnel_user::config::DEFAULT_PATH;
 use tunnel_user::error::{Context as _, Error};
 use tunnel_user::host::clock::monotonic;
 use tunnel_user::host::network_manager::NetworkManager;
@@ -26,7 +28,7 @@ use tunnel_user::trial::GuardState;
 
 use cli::explain::ExplainArgs;
 use cli::peer::{NetworkArg, PeerCommand};
-use cli::{ApplyArgs, Cli, Command, DEFAULT_CONFIG, IngressArg, StatusArgs};
+use cli::{ApplyArgs, Cli, Command, IngressArg, StatsArgs, StatusArgs};
 use output::given::{self, Given, completed};
 use output::trace::Destination;
 use output::{as_json, print, progress, say, watch};
@@ -65,7 +67,8 @@ fn main() -> ExitCode {
     match run(cli) {
         Ok(code) => code,
         Err(failure) => {
-            eprintln!("rewrite: {}", completed(&failure.to_string()));
+            // The stream drops the colours if it is no terminal, or if NO_COLOR is set.
+            anstream::eprintln!("rewrite: {}", completed(&failure.styled().to_string()));
             ExitCode::from(failure.exit_code())
         }
     }
@@ -104,11 +107,17 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
             let attaching = format!("attaching {}", request.interface);
             let attach = attach::run(&request, args.confirm_within);
             let outcome = progress::during(&attaching, attach).await?;
-            say(&output::attach::outcome(&outcome)?)?;
             let index = if_nametoindex(request.interface.as_str()).unwrap_or_default();
             let manager = NetworkManager::of(index, &request.interface);
-            if let Some(manager) = manager.filter(|_| !request.no_routes) {
-                say(&format!("  note: {}\n", manager.consequence(&request.interface)))?;
+            let manager = manager.filter(|_| !request.no_routes);
+            let note = manager.map(|manager| manager.consequence(&request.interface));
+            if args.json {
+                print(&as_json(&output::attach::outcome_json(&outcome, note.as_deref())?)?)?;
+            } else {
+                say(&output::attach::outcome(&outcome)?)?;
+                if let Some(note) = note {
+                    say(&format!("  note: {note}\n"))?;
+                }
             }
         }
         Command::Run { attach, detach_on_exit } => {
@@ -119,25 +128,27 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
             let detached = if args.gone {
                 progress::during("removing the remains", detach::gone()).await?
             } else {
-                let target = args.interface.map_or(detach::Target::All, detach::Target::Interface);
+                let interface = args.on.name().map(str::to_owned);
+                let target = interface.map_or(detach::Target::All, detach::Target::Interface);
                 progress::during("detaching", detach::run(&target)).await?
             };
             let said = output::detach::all(&detached);
-            if said.is_empty() && detached.failures.is_empty() {
-                print(if args.gone {
-                    output::detach::NOTHING_LEFT
-                } else {
-                    output::text::NOTHING_ATTACHED
-                })?;
+            match args.json {
+                true => print(&as_json(&output::detach::json(&detached))?)?,
+                false if said.is_empty() && detached.failures.is_empty() => print(match args.gone {
+                    true => output::detach::NOTHING_LEFT,
+                    false => output::text::NOTHING_ATTACHED,
+                })?,
+                false => say(&said)?,
             }
-            say(&said)?;
             for failure in &detached.failures {
                 eprintln!("rewrite: {}", completed(&failure.to_string()));
             }
             // Exit with the code of the worst failure: higher codes need more work from the operator.
             code = detached.failures.iter().map(Error::exit_code).max().unwrap_or(0).into();
         }
-        Command::Downgrade { interface, json } => {
+        Command::Downgrade { on, json } => {
+            let interface = on.into_name();
             let going_back = format!("downgrading {interface} to the previous version");
             let report = progress::during(&going_back, downgrade::run(&interface)).await?;
             match json {
@@ -187,11 +198,7 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
         }
         Command::Explain(args) => code = explain_command(args).await?,
         Command::Peer(command) => peer_command(command).await?,
-        Command::Stats { json, watch: true } => watch::stats(json, cli.verbose).await?,
-        Command::Stats { json, watch: false } => {
-            let stats = stats::run().await?;
-            print(&if json { as_json(&stats)? } else { output::stats::text(&stats) })?;
-        }
+        Command::Stats(args) => stats_command(args, cli.verbose).await?,
         Command::Trace(args) => {
             let destination = match &args.write {
                 Some(path) => Destination::File(path),
@@ -201,7 +208,7 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
             output::trace::run(&args.request(), destination, args.count).await?;
         }
         Command::Diff { config, self_names, on, json } => {
-            let comparing = diff::run(&config, &self_names, on.interface.as_deref());
+            let comparing = diff::run(&config, &self_names, on.name());
             let difference = progress::during("comparing", comparing).await?;
             code = difference_code(&difference);
             match json {
@@ -213,10 +220,18 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
             let is_guards = args.held.is_some();
             let asker = match args.held {
                 Some(number) => revert::Asker::Guard(Box::new(GuardState::inherited(number)?)),
-                None => revert::Asker::Operator { interface: args.on.interface, id: args.trial },
+                None => revert::Asker::Operator {
+                    interface: args.on.name().map(str::to_owned),
+                    id: args.trial,
+                },
             };
             let outcome = progress::during("rolling back", revert::run(&asker)).await?;
-            let said = say(&output::trial::reverted(&outcome));
+            let said = match args.json {
+                true => {
+                    as_json(&output::trial::reverted_json(&outcome)).and_then(|text| print(&text))
+                }
+                false => say(&output::trial::reverted(&outcome)),
+            };
             // If the guard runs this command, ignore an output error, such as a full log: a failure would make the
             // guard repeat the rollback.
             if !is_guards {
@@ -224,31 +239,57 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
             }
         }
         Command::Apply(args) if args.guard => {
-            let interface = args.on.interface.unwrap_or_default();
+            let interface = args.on.name().unwrap_or_default().to_owned();
             let never = apply::guard(&interface, &args.trial.unwrap_or_default())?;
             match never {}
         }
         Command::Apply(args) => apply_command(args).await?,
-        Command::Confirm { on } => {
-            let confirming = confirm::run(on.interface.as_deref());
+        Command::Confirm { on, json } => {
+            let confirming = confirm::run(on.name());
             let trial = progress::during("confirming", confirming).await?;
-            say(&output::trial::confirmed(&trial))?;
+            match json {
+                true => print(&as_json(&output::trial::confirmed_json(&trial))?)?,
+                false => say(&output::trial::confirmed(&trial))?,
+            }
         }
-        Command::Check { config, self_names, ingress } => {
+        Command::Check { config, self_names, ingress, json } => {
             let checking = check::run(&config, &self_names, ingress.map(IngressArg::wanted));
             let findings = progress::during("checking", checking).await?;
             if findings.iter().any(|finding| finding.level == Level::Bad) {
                 code = ExitCode::from(EXIT_WOULD_FAIL);
             }
-            say(&output::check::text(&findings))?;
+            match json {
+                true => print(&as_json(&output::check::json(&findings))?)?,
+                false => say(&output::check::text(&findings))?,
+            }
         }
     }
     Ok(code)
 }
 
+async fn stats_command(args: StatsArgs, verbose: bool) -> Result<(), Error> {
+    let StatsArgs { json, watch, interval, peers, reasons } = args;
+    let selection = stats::Selection { peers, reasons };
+    let values = match interval {
+        Some(seconds) => watch::Values::Rates(Duration::from_secs(seconds.into())),
+        None if watch => watch::Values::Totals,
+        None => {
+            let stats = stats::run(&selection).await?.stats;
+            let all = !selection.reasons.is_empty();
+            return print(&if json { as_json(&stats)? } else { output::stats::text(&stats, all) });
+        }
+    };
+    watch::stats(values, &selection, json, verbose).await
+}
+
 async fn apply_command(args: ApplyArgs) -> Result<(), Error> {
     let ApplyArgs { config, self_names, confirm_within, on, json, .. } = args;
-    let request = apply::Request { config, self_names, confirm_within, interface: on.interface };
+    let request = apply::Request {
+        config,
+        self_names,
+        confirm_within,
+        interface: on.name().map(str::to_owned),
+    };
     let print_changes = |difference: &Difference| {
         if json {
             return Ok(());
@@ -282,7 +323,7 @@ fn given(cli: &Cli) -> Given {
         }
         _ => (None, &[][..]),
     };
-    let config = config.filter(|config| config.as_path() != Path::new(DEFAULT_CONFIG));
+    let config = config.filter(|config| config.as_path() != Path::new(DEFAULT_PATH));
     Given {
         netns: cli.netns.clone(),
         config: config.map(|config| config.display().to_string()),
@@ -297,7 +338,7 @@ async fn explain_command(args: ExplainArgs) -> Result<ExitCode, Error> {
         let failed = ExitCode::from(EXIT_UNHEALTHY);
         return Ok(if proof.holds() { ExitCode::SUCCESS } else { failed });
     };
-    let explaining = explain::run(&subject, args.direction(), args.on.interface.as_deref());
+    let explaining = explain::run(&subject, args.direction(), args.interface.as_deref());
     let explanation = progress::during("running the packet", explaining).await?;
     match args.json {
         true => print(&as_json(&explanation)?)?,
@@ -307,7 +348,7 @@ async fn explain_command(args: ExplainArgs) -> Result<ExitCode, Error> {
 }
 
 async fn peer_command(command: PeerCommand) -> Result<(), Error> {
-    let (edit, on, confirm_within) = match command {
+    let (edit, save, on, json, confirm_within) = match command {
         PeerCommand::List { json } => {
             let interfaces = peer::list().await?;
             return print(&if json {
@@ -316,26 +357,36 @@ async fn peer_command(command: PeerCommand) -> Result<(), Error> {
                 output::peers::text(&interfaces, monotonic()?)
             });
         }
-        PeerCommand::Add { name, private, public, direct, bypass, on } => {
+        PeerCommand::Add { name, private, public, direct, bypass, save, on, json } => {
             let bypass = bypass.into_iter().collect();
-            (Edit::Add { name, private, public, direct, bypass }, on, None)
+            (Edit::Add { name, private, public, direct, bypass }, save, on, json, None)
         }
-        PeerCommand::Set { peer, by: NetworkArg { network: Some(network), .. }, .. } => {
+        PeerCommand::Set { peer, by: NetworkArg { network: Some(network), .. }, json, .. } => {
             let which = peer.map_or(switch::Selection::All, switch::Selection::One);
             let switching = switch::run(&which, &network);
-            return say(&output::peers::switched(&progress::during("switching", switching).await?));
+            let report = progress::during("switching", switching).await?;
+            return match json {
+                true => print(&as_json(&output::peers::switched_json(&report))?),
+                false => say(&output::peers::switched(&report)),
+            };
         }
         PeerCommand::Set { properties, .. } if properties.is_empty() => {
             let words = "name a change: --public, --direct, --bypass, --no-bypass, --drain or \
                          --network";
             Cli::command().error(ErrorKind::MissingRequiredArgument, words).exit();
         }
-        PeerCommand::Set { peer, properties, confirm_within, on, .. } => {
-            (properties.edit(peer.unwrap_or_default()), on, confirm_within)
+        PeerCommand::Set { peer, properties, confirm_within, save, on, json, .. } => {
+            (properties.edit(peer.unwrap_or_default()), save, on, json, confirm_within)
         }
-        PeerCommand::Remove { peer, on } => (Edit::Remove { peer }, on, None),
+        PeerCommand::Remove { peer, save, on, json } => {
+            (Edit::Remove { peer }, save, on, json, None)
+        }
     };
-    let changing = peer::run(&edit, on.interface.as_deref(), confirm_within);
+    let save = save.request();
+    let changing = peer::run(&edit, on.name(), save.as_ref(), confirm_within);
     let report = progress::during("changing the peers", changing).await?;
-    say(&output::peers::changed(&report, confirm_within.is_some())?)
+    match json {
+        true => print(&as_json(&output::peers::changed_json(&report)?)?),
+        false => say(&output::peers::changed(&report, confirm_within.is_some())?),
+    }
 }

@@ -134,6 +134,34 @@ fn wrong_files_are_refused_and_what_runs_is_not_touched() -> Result<()> {
 }
 
 #[test]
+fn a_refused_file_shows_each_faulty_line_with_carets_below_the_fault() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    let text = with_line(&scenario.lab, 8, "private = \"10.0.0.1\"  # the cable");
+    let text = [text, b"\ncolour = \"blue\"\n".to_vec()].concat();
+    let path = scenario.file("wrong.toml", text)?.display().to_string();
+    let ended = scenario.try_run(host, &["attach", PUBLIC_INTERFACE, "--config", &path])?;
+    ended.require(3, &["\n10 | colour = \"blue\"\n   | ^^^^^^\n  help: "])?;
+    let private = "\n8 | private = \"10.0.0.1\"  # the cable\n  |           ^^^^^^^^^^\n  help: ";
+    ended.require(3, &[private])?;
+    ensure!(!ended.stderr.contains('\u{1b}'), "{ended:?}");
+
+    let text = with_line(&scenario.lab, 8, "private = \"10.0.0.3\" # \u{1b}[31m");
+    let path = scenario.file("escape.toml", text)?.display().to_string();
+    let ended = scenario.try_run(host, &["attach", PUBLIC_INTERFACE, "--config", &path])?;
+    ended.require(3, &["\n8 | private = \"10.0.0.3\" #  [31m\n"])?;
+    ensure!(!ended.stderr.contains('\u{1b}'), "{ended:?}");
+
+    // A file without a newline is one line of a megabyte.
+    let long = format!("member = [{}]", "{ name = \"a\" }, ".repeat(70_000));
+    let path = scenario.file("long.toml", long)?.display().to_string();
+    let ended = scenario.try_run(host, &["check", "--config", &path])?;
+    ensure!(ended.code == Some(4) && ended.stdout.contains("^^^"), "{ended:?}");
+    ensure!(ended.stdout.lines().all(|line| line.len() < 200), "{}", ended.stdout);
+    Ok(())
+}
+
+#[test]
 fn a_right_file_that_does_not_fit_the_host_leaves_what_runs() -> Result<()> {
     let scenario = Scenario::new()?;
     let host = &scenario.lab.a;

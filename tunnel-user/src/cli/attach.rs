@@ -3,23 +3,23 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use tunnel_user::config::NetworkName;
+use tunnel_user::config::{DEFAULT_PATH, NetworkName};
 use tunnel_user::model::{Drain, DrainProblem};
 use tunnel_user::ops::attach::request::Request;
 use tunnel_user::plan::attach_point::{Hook, Ingress};
 use tunnel_user::plan::vlan::Vlan;
 use tunnel_user::trial::ConfirmWithin;
 
-use super::DEFAULT_CONFIG;
+use super::RequiredInterfaceArg;
 
 /// The arguments of `attach` and `run`.
 #[derive(Args, Debug)]
 pub struct AttachArgs {
-    /// The interface that carries the packets between the public addresses
-    #[arg(value_name = "IFACE")]
-    pub interface: String,
+    /// The interface.
+    #[command(flatten)]
+    pub on: RequiredInterfaceArg,
     /// The file, the same on every host
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_PATH)]
     pub config: PathBuf,
     /// Name of this host's member, if this host's addresses do not identify it; repeat the option on a gateway, which
     /// stands in front of the hosts that have the private addresses
@@ -50,7 +50,7 @@ impl AttachArgs {
     /// The request of an attach.
     pub fn request(self, verbose: bool) -> Request {
         Request {
-            interface: self.interface,
+            interface: self.on.into_name(),
             config: self.config,
             self_names: self.self_names,
             no_routes: self.no_routes,
@@ -77,8 +77,8 @@ pub struct AttachCommand {
     /// Roll back after this time (60s, 5m), unless you run `rewrite confirm` first: a first attach is detached again
     #[arg(long, value_name = "TIME")]
     pub confirm_within: Option<ConfirmWithin>,
-    /// The dry run as JSON (docs/json.md)
-    #[arg(long, requires = "dry_run")]
+    /// As JSON (docs/json.md)
+    #[arg(long)]
     pub json: bool,
 }
 

@@ -9,7 +9,7 @@ use tunnel_common::outcome::Direction;
 use tunnel_user::commands::explain::Subject;
 use tunnel_user::plan::probe_packet::{NoBytes, Transport, bytes};
 
-use super::{DEFAULT_CONFIG, InterfaceArg};
+use tunnel_user::config::DEFAULT_PATH;
 
 /// The other subjects, of which one stands in place of the addresses.
 const OTHERS: [&str; 3] = ["pcap", "hex", "all"];
@@ -54,11 +54,11 @@ pub struct ExplainArgs {
     #[arg(long, conflicts_with = "interface")]
     pub all: bool,
     /// The file, for --all
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG, requires = "all")]
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_PATH, requires = "all")]
     pub config: PathBuf,
-    /// The interface.
-    #[command(flatten)]
-    pub on: InterfaceArg,
+    /// The interface; required if more than one is attached
+    #[arg(long, value_name = "IFACE")]
+    pub interface: Option<String>,
     /// As JSON (docs/json.md)
     #[arg(long)]
     pub json: bool,

@@ -7,15 +7,15 @@ pub mod trace;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand};
+use tunnel_common::outcome::Reason;
 use tunnel_user::commands::ping::COUNT;
+use tunnel_user::config::DEFAULT_PATH;
 use tunnel_user::trial::ConfirmWithin;
 
 pub use attach::{AttachArgs, AttachCommand, IngressArg};
 use explain::ExplainArgs;
 use peer::PeerCommand;
-
-pub const DEFAULT_CONFIG: &str = "/etc/rewrite/cluster.toml";
 
 /// Hosts of a cluster keep their private addresses, while the packets between them travel as plain
 /// packets between their public addresses: rewritten in the kernel, without encapsulation.
@@ -112,9 +112,8 @@ that is not attached is no error.")]
         programs. Counters, flows and peers stay. The next attach by this version takes over again."
     )]
     Downgrade {
-        /// The interface
-        #[arg(value_name = "IFACE")]
-        interface: String,
+        #[command(flatten)]
+        on: RequiredInterfaceArg,
         /// As JSON (docs/json.md)
         #[arg(long)]
         json: bool,
@@ -156,22 +155,20 @@ not ok, direct or native.")]
         json: bool,
     },
 
-    /// List or change the running peers, at once; the file stays unchanged
+    /// List or change the running peers, at once; with --save, in the file as well
     #[command(subcommand)]
     Peer(PeerCommand),
 
     /// Show packets and bytes per peer and direction, and per reason for not rewriting
-    #[command(
-        after_help = "Examples:\n  rewrite stats\n  rewrite stats --watch\n  rewrite stats --json"
-    )]
-    Stats {
-        /// As JSON (docs/json.md)
-        #[arg(long)]
-        json: bool,
-        /// Repeat every second, until interrupted
-        #[arg(long)]
-        watch: bool,
-    },
+    #[command(after_help = "\
+Examples:
+  rewrite stats
+  rewrite stats --interval 5                 packets and bits per second, every 5 s
+  rewrite stats --peer srvb --peer 10.0.0.3
+  rewrite stats --reason foreign-source
+  rewrite stats --watch
+  rewrite stats --json")]
+    Stats(StatsArgs),
 
     /// Show live packets of the peers, before and after the programs; tcpdump sees one side only
     #[command(after_help = "\
@@ -189,13 +186,13 @@ packets cost nothing more. The kernel removes them when the command ends, in any
 
     /// Show what attach would change with this file; changes nothing
     #[command(after_help = "Examples:\n  rewrite diff\n  rewrite diff --config new.toml\n  \
-        rewrite diff --interface eth0           before the first attach\n  \
+        rewrite diff eth0                       before the first attach\n  \
         rewrite diff --config new.toml --json\n\n\
         `+` is added, `-` is removed, `~` is changed. Diff fails where attach would fail.\n\
         Exits with 0 without a change, and with 7 if attach would change something.")]
     Diff {
         /// The file
-        #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+        #[arg(long, value_name = "FILE", default_value = DEFAULT_PATH)]
         config: PathBuf,
         /// Name of this host's member, if this host's addresses do not identify it; repeat the option on a gateway
         #[arg(long = "self", value_name = "NAME")]
@@ -223,12 +220,15 @@ apply, the rollback includes changes by `rewrite peer`, and detach ends the tria
     Apply(ApplyArgs),
 
     /// Keep the change that attach, apply or peer set has put on trial with --confirm-within
-    #[command(after_help = "Examples:\n  rewrite confirm\n  rewrite confirm --interface eth0\n\n\
+    #[command(after_help = "Examples:\n  rewrite confirm\n  rewrite confirm eth0\n\n\
         Exits with 4 if no trial is pending.")]
     Confirm {
         /// The interface.
         #[command(flatten)]
         on: InterfaceArg,
+        /// As JSON (docs/json.md)
+        #[arg(long)]
+        json: bool,
     },
 
     /// Find everything on this host that harms the traffic of an attached interface, and ping the peers
@@ -262,7 +262,7 @@ between two members does not arrive as it was sent; that needs no attach and no 
         Exits with 4 if attach would fail.")]
     Check {
         /// The file
-        #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+        #[arg(long, value_name = "FILE", default_value = DEFAULT_PATH)]
         config: PathBuf,
         /// Name of this host's member, if this host's addresses do not identify it; repeat the option on a gateway
         #[arg(long = "self", value_name = "NAME")]
@@ -270,6 +270,9 @@ between two members does not arrive as it was sent; that needs no attach and no 
         /// The place of the ingress program; by default its present place, else tc
         #[arg(long, value_enum)]
         ingress: Option<IngressArg>,
+        /// As JSON (docs/json.md)
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -296,11 +299,41 @@ pub struct StatusArgs {
     pub json: bool,
 }
 
+/// The arguments of `stats`.
+#[derive(Args, Debug)]
+pub struct StatsArgs {
+    /// As JSON (docs/json.md)
+    #[arg(long)]
+    pub json: bool,
+    /// Repeat every second, until interrupted
+    #[arg(long)]
+    pub watch: bool,
+    /// Print packets and bits per second over each interval, until interrupted
+    #[arg(
+        long, value_name = "SECONDS", conflicts_with = "watch",
+        value_parser = clap::value_parser!(u32).range(1..=86_400)
+    )]
+    pub interval: Option<u32>,
+    /// Only this peer, by name or private address; repeat the option for more peers
+    #[arg(long = "peer", value_name = "PEER")]
+    pub peers: Vec<String>,
+    /// Only this reason for not rewriting, such as spoofed; repeat the option for more reasons
+    #[arg(long = "reason", value_name = "REASON", value_parser = reason)]
+    pub reasons: Vec<Reason>,
+}
+
+fn reason(text: &str) -> Result<Reason, String> {
+    Reason::ALL.iter().copied().find(|reason| reason.name() == text).ok_or_else(|| {
+        let names: Vec<_> = Reason::ALL.iter().map(|reason| reason.name()).collect();
+        format!("the reasons are {}", names.join(", "))
+    })
+}
+
 /// The arguments of `apply`.
 #[derive(Args, Debug)]
 pub struct ApplyArgs {
     /// The file
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_PATH)]
     pub config: PathBuf,
     /// Name of this host's member, if this host's addresses do not identify it; repeat the option on a gateway
     #[arg(long = "self", value_name = "NAME")]
@@ -315,7 +348,7 @@ pub struct ApplyArgs {
     #[arg(long)]
     pub json: bool,
     /// Roll back the change on trial now; it is not an error if no trial is pending
-    #[arg(long, conflicts_with_all = ["config", "self_names", "confirm_within", "json"])]
+    #[arg(long, conflicts_with_all = ["config", "self_names", "confirm_within"])]
     pub revert: bool,
     /// Roll back only the trial with this number; the trial's guard passes the number
     #[arg(long, value_name = "NUMBER", hide = true)]
@@ -330,27 +363,57 @@ pub struct ApplyArgs {
 
 /// The arguments of `detach`.
 #[derive(Args, Debug)]
+#[command(group(ArgGroup::new("target").required(true).args(["iface", "interface", "all", "gone"])))]
 pub struct DetachArgs {
-    /// The interface
-    #[arg(
-        value_name = "IFACE",
-        required_unless_present_any = ["all", "gone"],
-        conflicts_with_all = ["all", "gone"]
-    )]
-    pub interface: Option<String>,
+    /// The interface.
+    #[command(flatten)]
+    pub on: InterfaceArg,
     /// Detach every attached interface of this network namespace; in the host's namespace, also remove the remains that
     /// --gone removes
     #[arg(long)]
     pub all: bool,
     /// Remove the remains of network namespaces that are gone
-    #[arg(long, conflicts_with = "all")]
+    #[arg(long)]
     pub gone: bool,
+    /// As JSON (docs/json.md)
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// The interface that a command works on.
 #[derive(Args, Debug)]
+#[group(multiple = false)]
 pub struct InterfaceArg {
     /// The interface; required if more than one is attached
-    #[arg(long, value_name = "IFACE")]
-    pub interface: Option<String>,
+    #[arg(value_name = "IFACE", id = "iface")]
+    positional: Option<String>,
+    /// The same as IFACE
+    #[arg(long = "interface", value_name = "IFACE", id = "interface")]
+    option: Option<String>,
+}
+
+impl InterfaceArg {
+    /// The interface's name; `None` if the command line names none.
+    pub fn name(&self) -> Option<&str> {
+        self.positional.as_deref().or(self.option.as_deref())
+    }
+}
+
+/// The interface that a command can't do without.
+#[derive(Args, Debug)]
+#[group(required = true, multiple = false)]
+pub struct RequiredInterfaceArg {
+    /// The interface that carries the packets between the public addresses
+    #[arg(value_name = "IFACE", id = "iface")]
+    positional: Option<String>,
+    /// The same as IFACE
+    #[arg(long = "interface", value_name = "IFACE", id = "interface")]
+    option: Option<String>,
+}
+
+impl RequiredInterfaceArg {
+    /// The interface's name. The parser requires one of the arguments.
+    pub fn into_name(self) -> String {
+        self.positional.or(self.option).unwrap_or_default()
+    }
 }

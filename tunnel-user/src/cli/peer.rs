@@ -1,12 +1,14 @@
 //! Defines the arguments of `rewrite peer`.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use tunnel_user::config::NetworkName;
 use tunnel_user::model::{
     BypassProblem, BypassRule, Drain, MemberName, Private, Public, parse_private, parse_public,
 };
+use tunnel_user::ops::save_peer::Save;
 use tunnel_user::plan::peer_edit::Edit;
 use tunnel_user::trial::ConfirmWithin;
 
@@ -28,7 +30,8 @@ pub enum PeerCommand {
 Examples:
   rewrite peer add srvc --private 10.0.0.3 --public 192.0.2.3
   rewrite peer add srvc --private 10.0.0.3,fd00::3 --public 192.0.2.3,2001:db8::3
-  rewrite peer add net3 --private 10.3.0.0/24 --public 203.0.113.0/24 --bypass tcp/22")]
+  rewrite peer add net3 --private 10.3.0.0/24 --public 203.0.113.0/24 --bypass tcp/22
+  rewrite peer add srvc --private 10.0.0.3 --public 192.0.2.3 --save    to the file as well")]
     Add {
         /// The peer's name
         name: MemberName,
@@ -51,7 +54,12 @@ Examples:
         #[arg(long, value_name = "PROTOCOL/PORT", value_parser = rule, value_delimiter = ',')]
         bypass: Vec<BypassRule>,
         #[command(flatten)]
+        save: SaveArgs,
+        #[command(flatten)]
         on: InterfaceArg,
+        /// As JSON (docs/json.md)
+        #[arg(long)]
+        json: bool,
     },
     /// Change a peer's public address, bypass rules, network, or acceptance of native packets
     #[command(after_help = "\
@@ -59,6 +67,7 @@ Examples:
   rewrite peer set srvb --public 192.0.2.9      keep the address of the other family
   rewrite peer set srvb --public 192.0.2.9 --drain 5m
   rewrite peer set srvb --public 192.0.2.9 --confirm-within 60s
+  rewrite peer set srvb --public 192.0.2.9 --save    in the file as well
   rewrite peer set srvb --drain 0s              stop accepting its former address
   rewrite peer set srvb --network ib            send its traffic by another network
   rewrite peer set --all --network ib
@@ -76,23 +85,56 @@ Examples:
         #[arg(long, value_name = "TIME", conflicts_with = "network")]
         confirm_within: Option<ConfirmWithin>,
         #[command(flatten)]
+        save: SaveArgs,
+        #[command(flatten)]
         on: InterfaceArg,
+        /// As JSON (docs/json.md)
+        #[arg(long)]
+        json: bool,
     },
     /// Remove a peer
-    #[command(after_help = "Example:\n  rewrite peer remove srvc")]
+    #[command(after_help = "\
+Examples:
+  rewrite peer remove srvc
+  rewrite peer remove srvc --save               from the file as well")]
     Remove {
         /// The peer's name, or a private address
         peer: String,
         #[command(flatten)]
+        save: SaveArgs,
+        #[command(flatten)]
         on: InterfaceArg,
+        /// As JSON (docs/json.md)
+        #[arg(long)]
+        json: bool,
     },
+}
+
+/// The file that a change is written to.
+#[derive(Args, Debug)]
+#[group(multiple = true)]
+pub struct SaveArgs {
+    /// Also write the change to the file; its comments and its order stay
+    #[arg(long)]
+    save: bool,
+    /// The file for --save; by default the file that the daemon follows, else /etc/rewrite/cluster.toml
+    #[arg(long, value_name = "FILE", requires = "save")]
+    config: Option<PathBuf>,
+}
+
+impl SaveArgs {
+    /// The request to write the file; `None` without --save.
+    pub fn request(self) -> Option<Save> {
+        let Self { save, config } = self;
+        save.then_some(Save { config })
+    }
 }
 
 /// The network for the traffic.
 #[derive(Args, Debug)]
 pub struct NetworkArg {
     /// Send the traffic through this network of the file; an interface on the network must be attached
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["Properties", "InterfaceArg"])]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["Properties", "SaveArgs", "InterfaceArg"])]
     pub network: Option<NetworkName>,
     /// Move the traffic with all peers
     #[arg(long, requires = "network", conflicts_with = "peer")]

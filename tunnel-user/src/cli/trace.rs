@@ -43,7 +43,7 @@ impl TraceArgs {
     pub fn request(&self) -> Request {
         let reason = self.reason.as_ref();
         Request {
-            interface: self.on.interface.clone(),
+            interface: self.on.name().map(str::to_owned),
             peers: self.peers.clone(),
             port: self.port,
             reason: reason.and_then(|name| {

@@ -84,7 +84,7 @@ pub async fn run(
             Some(cluster)
         }
         Err(error) => {
-            findings.push(Finding::new(Level::Bad, error.to_string()));
+            findings.push(Finding::new(Level::Bad, format!("{error:#}")));
             None
         }
     };

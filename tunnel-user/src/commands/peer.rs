@@ -1,8 +1,10 @@
-//! `rewrite peer`: lists and changes the running peers. A change takes effect at once, and leaves the file unchanged.
+//! `rewrite peer`: lists and changes the running peers. A change takes effect at once; on request, the file changes as
+//! well.
 
 use std::collections::BTreeSet;
 
 use crate::dataplane::bpffs;
+use crate::dataplane::instance::{self, Follower};
 use crate::dataplane::map_use;
 use crate::dataplane::maps::Maps;
 use crate::dataplane::pins::Folder;
@@ -17,6 +19,7 @@ use crate::ops::execute::Executor;
 use crate::ops::lock_attached::lock_attached;
 use crate::ops::move_notices::{self, After};
 use crate::ops::on_trial::{Before, Begun};
+use crate::ops::save_peer::{self, Save, Saved};
 use crate::ops::{other_networks, routing};
 use crate::plan::arp;
 use crate::plan::attach_point::{AttachPoint, LoadOptions};
@@ -47,6 +50,10 @@ pub struct Report {
     pub awaited: Vec<Awaited>,
     /// The trial, if the change is on trial.
     pub trial: Option<Trial>,
+    /// The change of the file, if the request asks for it.
+    pub saved: Option<Saved>,
+    /// The daemon of the interface, which follows a file.
+    pub follower: Option<Follower>,
 }
 
 /// The peers of every attached interface.
@@ -61,15 +68,18 @@ pub async fn list() -> Result<Vec<(String, Vec<RunningPeer>)>, Error> {
     attached::undisturbed(async |folders| folders.into_iter().map(peers).collect()).await
 }
 
-/// Makes one change on the named interface or, without a name, on the only attached interface. With `confirm_within`,
-/// the change is on trial; without a change, no trial starts.
+/// Makes one change on the named interface or, without a name, on the only attached interface; with `save`, also in the
+/// file. The file changes first, under the interface's lock: a daemon that sees the new file waits for the lock, and
+/// then finds the change made. With `confirm_within`, the change is on trial; without a change, no trial starts.
 ///
 /// # Errors
-/// If a change on trial meets a pending trial, or the edit does not fit the running peers, or a step fails. The command then undoes the steps. If only the later
-/// exchange of move notices or the reading of the awaited peers fails, the change stays.
+/// If a change on trial meets a pending trial, or the edit does not fit the running peers or the file, or a step fails.
+/// The command then undoes the steps. If only the later exchange of move notices or the reading of the awaited peers
+/// fails, the change stays.
 pub async fn run(
     edit: &Edit,
     interface: Option<&str>,
+    save: Option<&Save>,
     confirm_within: Option<ConfirmWithin>,
 ) -> Result<Report, Error> {
     bpffs::require()?;
@@ -79,18 +89,32 @@ pub async fn run(
     let edited = peer_edit::edited(edit, &running.membership()?)?;
     let begun = begin(&running, &edited, confirm_within)?;
 
+    let prepared = match save {
+        Some(save) => {
+            trial::require_none(&running.folder)?;
+            Some(save_peer::prepare(save, &running, &edited, &interrupt).await?)
+        }
+        None => None,
+    };
+
     let drain = edit.drain().unwrap_or_else(|| Drain::from_seconds(running.attachment.drain));
     let snapshot = Snapshot::take(&netlink).await?;
     let link = snapshot.find(running.folder.interface());
     let (folder, record) = (running.folder.clone(), running.attachment);
     let mut executor = Executor::new(&folder, link, None, record, &netlink, &interrupt)
         .with_maps(Maps::open(&folder)?);
-    let routes = match change(&running, &edited, drain, link, &netlink, &mut executor).await {
+    let saved = prepared.map(save_peer::Prepared::write).transpose()?;
+    let narrows = saved.is_some();
+    let changing = change(&running, &edited, drain, link, &netlink, &mut executor, narrows);
+    let routes = match changing.await {
         Ok(routes) => routes,
         Err(failure) => {
             executor.undo().await;
             if let Some(begun) = begun {
                 begun.call_off();
+            }
+            if let Some(saved) = &saved {
+                saved.restore();
             }
             return Err(failure);
         }
@@ -99,9 +123,10 @@ pub async fn run(
     let trial = begun.map(|begun| begun.finish(&folder)).transpose()?;
     move_notices::exchange(&running.folder, After::Change, drain).await?;
     let awaited = awaited(&running, edited.after.as_ref())?;
+    let follower = instance::follower(&running.folder);
     let interface = running.folder.interface().into();
     let Edited { before, after, .. } = edited;
-    Ok(Report { interface, before, after, drain, routes, awaited, trial })
+    Ok(Report { interface, before, after, drain, routes, awaited, trial, saved, follower })
 }
 
 /// Starts the trial of the change, if the operator wants one and the peer changes.
@@ -148,6 +173,7 @@ async fn change(
     link: Option<&Link>,
     netlink: &Netlink,
     executor: &mut Executor<'_>,
+    narrows: bool,
 ) -> Result<RouteChanges, Error> {
     let Running { folder, maps, attachment, .. } = running;
     executor.share().await?;
@@ -161,6 +187,7 @@ async fn change(
     let steps = change_peers(&PeerChange {
         running: LoadOptions::recorded(place, attachment),
         is_stale: is_stale(folder, place, attachment.ifindex, netlink).await?,
+        narrows,
         needed: settings(&edited.membership, &interface, has_moved),
         membership: &edited.membership,
         options: PeerOptions { drain, ended, own, own_previous },

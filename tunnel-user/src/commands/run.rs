@@ -2,6 +2,7 @@
 //! daemon.
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -65,7 +66,7 @@ pub async fn run(request: &Request, detach_on_exit: bool) -> Result<Option<detac
         bpffs::require()?;
     }
     let folder = Folder::of(NetworkNamespace::current()?, &request.interface);
-    let Some(instance) = claim(&folder).await? else { return Ok(None) };
+    let Some(instance) = claim(&folder, &request.config).await? else { return Ok(None) };
     let mut daemon = Daemon::new(request, &folder, instance).await?;
     let ended = daemon.run().await;
     // After a failure, detach nothing: the service manager starts the daemon again.
@@ -77,7 +78,7 @@ pub async fn run(request: &Request, detach_on_exit: bool) -> Result<Option<detac
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Becomes the interface's daemon, as soon as /run is writable. Returns `None` if a signal comes first.
-async fn claim(folder: &Folder) -> Result<Option<Instance>, Error> {
+async fn claim(folder: &Folder, config: &Path) -> Result<Option<Instance>, Error> {
     let listen = |kind| signal(kind).context(|| "listening for signals".into());
     let mut terminate = listen(SignalKind::terminate())?;
     let mut stop = listen(SignalKind::interrupt())?;
@@ -86,7 +87,7 @@ async fn claim(folder: &Folder) -> Result<Option<Instance>, Error> {
     let mut watchdog = service_manager::watchdog().map(interval);
     let mut reported = None;
     loop {
-        let why = match Instance::claim(folder) {
+        let why = match Instance::claim(folder, config) {
             Ok(instance) => return Ok(Some(instance)),
             Err(failure @ Error::Host { .. }) => failure.to_string(),
             Err(failure) => return Err(failure),

@@ -1,6 +1,8 @@
 //! `rewrite stats`: reads the counters of packets and bytes, per peer and direction, and per reason for not
 //! rewriting.
 
+use std::time::Instant;
+
 use serde::Serialize;
 use tunnel_common::counters::Count;
 use tunnel_common::outcome::{Direction, Reason, Verdict};
@@ -8,10 +10,15 @@ use tunnel_common::outcome::{Direction, Reason, Verdict};
 use super::traffic_report::{Now, Traffic};
 use crate::error::Error;
 use crate::ops::attached::{self, Running};
+use crate::plan::peers::NamedPeer;
+use crate::plan::rate::Rate;
 
 /// The output of `stats`; `--json` prints these fields (docs/json.md).
 #[derive(Clone, Debug, Serialize)]
 pub struct Stats {
+    /// The seconds that the rates are about. `None` without rates.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<f64>,
     /// The attached interfaces.
     pub interfaces: Vec<Interface>,
 }
@@ -38,6 +45,9 @@ pub struct Peer {
     pub egress: Counter,
     /// The packets from the peer.
     pub ingress: Counter,
+    /// The packets of the last interval in both directions. `None` without an earlier look at the counters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rates: Option<Rates>,
     /// The times of the last packets, and the errors of routers.
     #[serde(flatten)]
     pub traffic: Traffic,
@@ -54,9 +64,48 @@ pub struct NotRewritten {
     pub description: &'static str,
     /// The verdict: pass or drop.
     pub verdict: &'static str,
+    /// The remedy; null for a reason that harms nobody.
+    pub remedy: Option<&'static str>,
     /// The number of packets and bytes.
     #[serde(flatten)]
     pub counter: Counter,
+    /// The packets of the last interval. `None` without an earlier look at the counters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Rate>,
+}
+
+/// The rates of a peer's packets.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Rates {
+    /// The packets to the peer.
+    pub egress: Rate,
+    /// The packets from the peer.
+    pub ingress: Rate,
+}
+
+/// The part of the counters that the command shows.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// The peers, by name or private address; empty for all peers.
+    pub peers: Vec<String>,
+    /// The reasons; empty for all reasons.
+    pub reasons: Vec<Reason>,
+}
+
+impl Selection {
+    fn has_peer(&self, peer: &NamedPeer) -> bool {
+        match self.peers.is_empty() {
+            true => self.reasons.is_empty(),
+            false => self.peers.iter().any(|word| peer.is_called(word)),
+        }
+    }
+
+    fn has_reason(&self, reason: Reason) -> bool {
+        match self.reasons.is_empty() {
+            true => self.peers.is_empty(),
+            false => self.reasons.contains(&reason),
+        }
+    }
 }
 
 /// A number of packets and bytes.
@@ -68,43 +117,107 @@ pub struct Counter {
     pub bytes: u64,
 }
 
+/// The counters, and the moment of the look at them.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// The counters.
+    pub stats: Stats,
+    /// The moment.
+    pub at: Instant,
+}
+
+impl Look {
+    /// The counters with their rates since the look `earlier`.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Stats {
+        let seconds = self.at.duration_since(earlier.at).as_secs_f64();
+        let mut stats = self.stats.clone();
+        stats.seconds = Some(seconds);
+        let rate = |now: Counter, before: Option<Counter>| {
+            let before = before.unwrap_or_default();
+            Rate::between((before.packets, before.bytes), (now.packets, now.bytes), seconds)
+        };
+        for interface in &mut stats.interfaces {
+            let mut before = earlier.stats.interfaces.iter();
+            let before = before.find(|other| other.interface == interface.interface);
+            for peer in &mut interface.peers {
+                let before = before.and_then(|b| b.peers.iter().find(|p| p.name == peer.name));
+                peer.rates = Some(Rates {
+                    egress: rate(peer.egress, before.map(|before| before.egress)),
+                    ingress: rate(peer.ingress, before.map(|before| before.ingress)),
+                });
+            }
+            for reason in &mut interface.not_rewritten {
+                let is_it = |other: &&NotRewritten| {
+                    (other.direction, other.reason) == (reason.direction, reason.reason)
+                };
+                let before = before.and_then(|b| b.not_rewritten.iter().find(is_it));
+                reason.rate = Some(rate(reason.counter, before.map(|before| before.counter)));
+            }
+        }
+        stats
+    }
+}
+
 impl From<Count> for Counter {
     fn from(Count { packets, bytes }: Count) -> Self {
         Self { packets, bytes }
     }
 }
 
-/// Reads the counters of all attached interfaces in this network namespace.
+/// Reads the selected counters of all attached interfaces in this network namespace.
 ///
 /// # Errors
-/// If the pins can't be used.
-pub async fn run() -> Result<Stats, Error> {
+/// If the pins can't be used; [`Error::Refused`] if no peer has a selected name.
+pub async fn run(selection: &Selection) -> Result<Look, Error> {
     let interfaces = attached::undisturbed(async |folders| {
-        folders.into_iter().map(|folder| interface(&Running::open(folder)?)).collect()
+        let read = |folder| interface(&Running::open(folder)?, selection);
+        folders.into_iter().map(read).collect::<Result<Vec<_>, Error>>()
     });
-    Ok(Stats { interfaces: interfaces.await? })
+    let interfaces = interfaces.await?;
+    let known = |word: &String| {
+        interfaces.iter().any(|(_, known)| known.iter().any(|peer| peer.is_called(word)))
+    };
+    if let Some(unknown) = selection.peers.iter().find(|word| !known(word)) {
+        return Err(Error::refused(
+            format!("no peer has the name or the private address {unknown}"),
+            "list the peers: rewrite peer list",
+        ));
+    }
+    let interfaces = interfaces.into_iter().map(|(interface, _)| interface).collect();
+    Ok(Look { stats: Stats { seconds: None, interfaces }, at: Instant::now() })
 }
 
-fn interface(running: &Running) -> Result<Interface, Error> {
+/// The selected counters of an interface, and all its peers.
+fn interface(
+    running: &Running,
+    selection: &Selection,
+) -> Result<(Interface, Vec<NamedPeer>), Error> {
     let (maps, now) = (&running.maps, Now::read());
+    let known = running.peers()?.0;
     let mut peers = Vec::new();
-    for peer in running.peers()?.0 {
+    for peer in known.iter().filter(|running| selection.has_peer(&running.peer)) {
         let counters = maps.peer_counters(peer.slot)?;
         peers.push(Peer {
             name: peer.peer.name.to_string(),
             private: peer.peer.private().map(|range| range.to_string()).collect(),
             egress: counters.egress.into(),
             ingress: counters.ingress.into(),
+            rates: None,
             traffic: Traffic::of(&counters, &now),
         });
     }
     let mut not_rewritten = Vec::new();
     for (direction, label) in [(Direction::Egress, "egress"), (Direction::Ingress, "ingress")] {
         for (reason, count) in maps.reason_counters(direction)? {
-            not_rewritten.push(counted(label, reason, count));
+            if selection.has_reason(reason) {
+                not_rewritten.push(counted(label, reason, count));
+            }
         }
     }
-    Ok(Interface { interface: running.folder.interface().into(), peers, not_rewritten })
+    let interface =
+        Interface { interface: running.folder.interface().into(), peers, not_rewritten };
+    Ok((interface, known.into_iter().map(|running| running.peer).collect()))
 }
 
 fn counted(direction: &'static str, reason: Reason, count: Count) -> NotRewritten {
@@ -116,6 +229,8 @@ fn counted(direction: &'static str, reason: Reason, count: Count) -> NotRewritte
             Verdict::Pass => "pass",
             Verdict::Drop => "drop",
         },
+        remedy: reason.remedy(),
         counter: count.into(),
+        rate: None,
     }
 }

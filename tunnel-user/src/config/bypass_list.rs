@@ -15,17 +15,17 @@ pub(super) fn rules(list: &Texts, problems: &mut Vec<Problem>) -> BTreeSet<Bypas
         let rule: BypassRule = match text.value.parse() {
             Ok(rule) => rule,
             Err(problem) => {
-                problems.push(Problem::at(text.line, problem.to_string(), problem.help()));
+                problems.push(Problem::at(text.place, problem.to_string(), problem.help()));
                 continue;
             }
         };
         match lines.entry(rule) {
             Entry::Vacant(entry) => {
-                entry.insert(text.line);
+                entry.insert(text.place);
             }
             Entry::Occupied(first) => {
-                let message = format!("bypass lists {rule} twice (line {})", first.get());
-                problems.push(Problem::at(text.line, message, "leave one of them out"));
+                let message = format!("bypass lists {rule} twice (line {})", first.get().line());
+                problems.push(Problem::at(text.place, message, "leave one of them out"));
             }
         }
     }

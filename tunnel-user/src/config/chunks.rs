@@ -8,7 +8,7 @@
 use toml::de::DeTable;
 
 use super::keys;
-use super::lines::Lines;
+use super::lines::{Lines, Place};
 use super::problem::{Problem, are_enough};
 use super::raw::{Reader, syntax};
 use super::raw_file::{Field, RawFile};
@@ -69,7 +69,7 @@ pub(super) fn read_long(text: &str) -> Result<(RawFile, Vec<Problem>), Problem> 
         let is_first = rest.len() == text.len();
         if piece.len() > WHOLE_MAX {
             return Err(Problem::at(
-                line,
+                Place::of_line(line),
                 format!("the file has more than {} MiB without a line {HEADER}", WHOLE_MAX >> 20),
                 "begin each member with [[member]] on a line of its own; is this the cluster file?",
             ));
@@ -83,7 +83,7 @@ pub(super) fn read_long(text: &str) -> Result<(RawFile, Vec<Problem>), Problem> 
             && root.keys().any(|key| *key.get_ref() == keys::MEMBER)
         {
             return Err(Problem::at(
-                line,
+                Place::of_line(line),
                 "the members of a long file do not all begin with [[member]]",
                 "begin each member with [[member]] on a line of its own",
             ));
@@ -210,7 +210,7 @@ mod tests {
         assert!(problem.message.contains("4 MiB"), "{problem:?}");
         let before_a_member = |len| read_long(&(comment(len) + "[[member]]\nname = \"x\"\n"));
         let (file, problems) = before_a_member(WHOLE_MAX).expect("short enough");
-        assert_eq!((file.members[0].line, problems), (2, vec![]));
+        assert_eq!((file.members[0].place.line(), problems), (2, vec![]));
         let problem = before_a_member(WHOLE_MAX + 1).expect_err("too long");
         assert!(problem.message.contains("4 MiB"), "{problem:?}");
     }
@@ -265,7 +265,7 @@ mod tests {
         let member = "[[member]]\nname = \"x\"\n";
         let file = read(&member.repeat(10_000)).expect("a file");
         assert_eq!(file.members.len(), 10_000);
-        assert_eq!(file.members[9_999].line, 19_999);
+        assert_eq!(file.members[9_999].place.line(), 19_999);
         let padded = |len: usize| comment(len - member.len()) + member;
         assert_eq!(read(&padded(LENGTH)), None, "just not large");
         assert!(read(&padded(LENGTH + 1)).is_some());

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use nix::libc;
 
+use super::lines::Place;
 use super::problem::Problem;
 use super::{Clusters, ConfigError, parse};
 
@@ -29,7 +30,7 @@ pub fn load_with_text(path: &Path) -> Result<(Clusters, String), ConfigError> {
     let text = read(path)
         .map_err(|error| unreadable(&error))
         .and_then(into_text)
-        .map_err(|problem| ConfigError::new(path, vec![problem]))?;
+        .map_err(|problem| ConfigError::new(path, "", vec![problem]))?;
     parse(path, &text).map(|cluster| (cluster, text))
 }
 
@@ -83,7 +84,7 @@ fn into_text(bytes: Vec<u8>) -> Result<String, Problem> {
         let newlines = error.as_bytes().iter().take(valid);
         let line = 1 + newlines.filter(|byte| **byte == b'\n').count();
         Problem::at(
-            line,
+            Place::of_line(line),
             "the file is not UTF-8 text",
             "save the file as UTF-8 text; a cluster file is TOML, not a program's own format",
         )
@@ -94,11 +95,10 @@ fn unreadable(why: &Unreadable) -> Problem {
     let error = match why {
         Unreadable::Io(error) => error,
         Unreadable::NotRegular => {
-            return Problem {
-                line: None,
-                message: "the path is a FIFO, a device or a socket, not a regular file".into(),
-                help: "write the cluster to a regular file, and name it with --config FILE".into(),
-            };
+            return Problem::of_file(
+                "the path is a FIFO, a device or a socket, not a regular file",
+                "write the cluster to a regular file, and name it with --config FILE",
+            );
         }
     };
     let (message, help) = match error.kind() {
@@ -123,7 +123,7 @@ fn unreadable(why: &Unreadable) -> Problem {
             "make the file readable, or name another one with --config FILE",
         ),
     };
-    Problem { line: None, message, help: help.into() }
+    Problem::of_file(message, help)
 }
 
 #[cfg(test)]

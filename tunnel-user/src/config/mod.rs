@@ -9,6 +9,7 @@ mod chunks;
 mod claim;
 mod clusters;
 mod conflict;
+mod excerpt;
 mod keys;
 mod lines;
 mod load;
@@ -32,6 +33,9 @@ pub use load::{load, load_with_text};
 pub use network::{Network, NetworkName};
 pub use pairing::{Mismatch, check_pairing};
 pub use problem::{ConfigError, Problem};
+
+/// The path of the cluster file, unless the command line names another one.
+pub const DEFAULT_PATH: &str = "/etc/rewrite/cluster.toml";
 
 /// The members of a cluster, which are known to fit together, and the bypass rules for the traffic between them.
 ///
@@ -122,10 +126,10 @@ impl Member {
 /// Parses `text` as a cluster file, and returns the cluster on each of its networks. Only errors use `path`.
 ///
 /// # Errors
-/// A [`ConfigError`] with every problem of the text, each with its line and its remedy.
+/// A [`ConfigError`] with every problem of the text, each with its line, an excerpt and its remedy.
 pub fn parse(path: &Path, text: &str) -> Result<Clusters, ConfigError> {
     raw::read(text)
         .map_err(|syntax| vec![syntax])
         .and_then(|(file, problems)| validate::validate(file, problems))
-        .map_err(|problems| ConfigError::new(path, problems))
+        .map_err(|problems| ConfigError::new(path, text, problems))
 }

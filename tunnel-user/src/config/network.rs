@@ -50,14 +50,14 @@ pub(super) fn networks(file: &RawFile, problems: &mut Vec<Problem>) -> Vec<Netwo
         let Some(network) = network(raw, problems) else { continue };
         if networks.iter().any(|other| other.name == network.name) {
             let message = format!("two networks have the name {}", network.name);
-            problems.push(Problem::at(raw.line, message, "give each a name of its own"));
+            problems.push(Problem::at(raw.place, message, "give each a name of its own"));
             continue;
         }
         let is_taken = |name: &&String| networks.iter().any(|n| n.interfaces.contains(name));
         if let Some(interface) = network.interfaces.iter().find(is_taken) {
             let message = format!("two networks list the interface {}", quoted(interface));
             let help = "list each interface in one network only";
-            problems.push(Problem::at(raw.line, message, help));
+            problems.push(Problem::at(raw.place, message, help));
         }
         networks.push(network);
     }
@@ -72,14 +72,14 @@ fn network(raw: &RawNetwork, problems: &mut Vec<Problem>) -> Option<Network> {
         Field::Wrong => return None,
         Field::Missing => {
             let help = "add it on a line of its own: name = \"internet\"";
-            problems.push(Problem::at(raw.line, "the network has no name", help));
+            problems.push(Problem::at(raw.place, "the network has no name", help));
             return None;
         }
         Field::Right(text) => match text.value.parse() {
             Ok(name) => name,
             Err(problem) => {
                 let problem: NameProblem = problem;
-                problems.push(Problem::at(text.line, problem.to_string(), problem.help()));
+                problems.push(Problem::at(text.place, problem.to_string(), problem.help()));
                 return None;
             }
         },
@@ -90,7 +90,7 @@ fn network(raw: &RawNetwork, problems: &mut Vec<Problem>) -> Option<Network> {
     };
     if interfaces.is_empty() && raw.interface != Field::Wrong {
         let help = "add its interface: interface = \"eth0\", or a list where hosts differ";
-        problems.push(Problem::at(raw.line, format!("the network {name} has no interface"), help));
+        problems.push(Problem::at(raw.place, format!("the network {name} has no interface"), help));
     }
     Some(Network { name, interfaces })
 }
@@ -107,7 +107,7 @@ fn require_known(member: &RawMember, networks: &[Network], problems: &mut Vec<Pr
             _ => format!("the networks of the file are {}", known.join(", ")),
         };
         let message = format!("there is no network {}", quoted(&name.value));
-        problems.push(Problem::at(name.line, message, help));
+        problems.push(Problem::at(name.place, message, help));
     }
     for underlay in &member.underlay_in {
         let name = &underlay.network.value;
@@ -120,7 +120,7 @@ fn require_known(member: &RawMember, networks: &[Network], problems: &mut Vec<Pr
                 format!("the member has an underlay address on {name}, but no public one");
             let help =
                 format!("add public.{name} = \"ADDRESS\": where the others reach the member");
-            problems.push(Problem::at(underlay.network.line, message, help));
+            problems.push(Problem::at(underlay.network.place, message, help));
         }
     }
 }

@@ -4,6 +4,11 @@ use std::error::Error;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use annotate_snippets::Renderer;
+
+use super::excerpt::{self, Excerpt};
+use super::lines::Place;
+
 /// One thing that is wrong with a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -13,11 +18,19 @@ pub struct Problem {
     pub message: String,
     /// The remedy, on one line.
     pub help: String,
+    place: Option<Place>,
+    excerpt: Option<Box<Excerpt>>,
 }
 
 impl Problem {
-    pub(super) fn at(line: usize, message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { line: Some(line), message: message.into(), help: help.into() }
+    pub(super) fn at(place: Place, message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { line: Some(place.line()), place: Some(place), ..Self::of_file(message, help) }
+    }
+
+    /// A problem of the whole file, which could not be read.
+    pub(super) fn of_file(message: impl Into<String>, help: impl Into<String>) -> Self {
+        let (message, help) = (message.into(), help.into());
+        Self { line: None, message, help, place: None, excerpt: None }
     }
 }
 
@@ -33,7 +46,8 @@ pub(super) const fn are_enough(problems: &[Problem]) -> bool {
 /// The error for a refused file: at least one [`Problem`] and at most [`PROBLEMS_MAX`], in the order of their
 /// lines.
 ///
-/// For each problem, `Display` prints `FILE:LINE: message` and, on the next line, `  help: remedy`.
+/// For each problem, `Display` prints `FILE:LINE: message` and, on the next line, `  help: remedy`. The alternate form
+/// `{:#}` shows the line of the file in between, with carets under the fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     file: PathBuf,
@@ -42,10 +56,17 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    pub(super) fn new(file: &Path, mut problems: Vec<Problem>) -> Self {
-        problems.sort_by_key(|problem| problem.line);
+    /// The excerpts come from `text`, the file's text.
+    pub(super) fn new(file: &Path, text: &str, mut problems: Vec<Problem>) -> Self {
+        problems.sort_by_key(|problem| problem.place);
         let has_more = are_enough(&problems);
         problems.truncate(PROBLEMS_MAX);
+        let places = problems.iter().map(|problem| problem.place);
+        let excerpts = excerpt::of_places(text, places.flatten());
+        let with_place = problems.iter_mut().filter(|problem| problem.place.is_some());
+        with_place
+            .zip(excerpts)
+            .for_each(|(problem, excerpt)| problem.excerpt = Some(Box::new(excerpt)));
         Self { file: file.to_owned(), problems, has_more }
     }
 
@@ -62,27 +83,41 @@ impl ConfigError {
     }
 }
 
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, problem) in self.problems.iter().enumerate() {
-            if index > 0 {
-                f.write_str("\n")?;
+impl ConfigError {
+    /// The text with excerpts in the colours of a terminal.
+    #[must_use]
+    pub fn styled(&self) -> String {
+        self.text(Some(&Renderer::styled()))
+    }
+
+    fn text(&self, excerpts: Option<&Renderer>) -> String {
+        let file = self.file.display();
+        let mut parts = Vec::new();
+        for problem in &self.problems {
+            let Problem { message, help, .. } = problem;
+            parts.push(match problem.line {
+                Some(line) => format!("{file}:{line}: {message}"),
+                None => format!("{file}: {message}"),
+            });
+            if let (Some(renderer), Some(excerpt)) = (excerpts, &problem.excerpt) {
+                parts.push(excerpt.rendered(renderer));
             }
-            write!(f, "{}:", self.file.display())?;
-            if let Some(line) = problem.line {
-                write!(f, "{line}:")?;
-            }
-            write!(f, " {}\n  help: {}", problem.message, problem.help)?;
+            parts.push(format!("  help: {help}"));
         }
         if self.has_more {
-            write!(
-                f,
-                "\n{}: the file has more problems than these {PROBLEMS_MAX}\n  help: fix these, \
-                 then run the command again",
-                self.file.display()
-            )?;
+            parts.push(format!(
+                "{file}: the file has more problems than these {PROBLEMS_MAX}\n  help: fix these, then run the \
+                 command again"
+            ));
         }
-        Ok(())
+        parts.join("\n")
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let renderer = f.alternate().then(Renderer::plain);
+        f.write_str(&self.text(renderer.as_ref()))
     }
 }
 
@@ -96,15 +131,22 @@ mod tests {
     fn every_problem_prints_with_file_line_and_help() {
         let error = ConfigError::new(
             Path::new("a.toml"),
-            vec![Problem::at(7, "late", "x"), Problem::at(2, "early", "y")],
+            "",
+            vec![
+                Problem::at(Place::of_line(7), "late", "x"),
+                Problem::at(Place::of_line(2), "early", "y"),
+            ],
         );
         assert_eq!(error.to_string(), "a.toml:2: early\n  help: y\na.toml:7: late\n  help: x");
     }
 
     #[test]
     fn no_more_than_a_hundred_problems_are_printed() {
-        let problems = |count| (1..=count).map(|line| Problem::at(line, "wrong", "x")).collect();
-        let printed = |count| ConfigError::new(Path::new("a.toml"), problems(count)).to_string();
+        let problems = |count| {
+            (1..=count).map(|line| Problem::at(Place::of_line(line), "wrong", "x")).collect()
+        };
+        let printed =
+            |count| ConfigError::new(Path::new("a.toml"), "", problems(count)).to_string();
         assert!(!printed(100).contains("more"), "{}", printed(100));
         assert!(printed(101).ends_with(
             "more problems than these 100\n  help: fix these, then run the command again"
@@ -114,9 +156,33 @@ mod tests {
 
     #[test]
     fn a_file_that_was_not_read_has_no_line() {
-        let problem =
-            Problem { line: None, message: "no such file".into(), help: "write it".into() };
-        let error = ConfigError::new(Path::new("a.toml"), vec![problem]);
+        let problem = Problem::of_file("no such file", "write it");
+        let error = ConfigError::new(Path::new("a.toml"), "", vec![problem]);
         assert_eq!(error.to_string(), "a.toml: no such file\n  help: write it");
+    }
+
+    #[test]
+    fn the_alternate_form_marks_the_fault_in_its_line() {
+        let text = "[[member]]\nname = \"a\"\nprivate = \"10.0.0\"\npublic = 7\n";
+        let error = crate::config::parse(Path::new("a.toml"), text).expect_err("wrong");
+        let wanted = "\
+a.toml:1: the file has one member, which has no peer
+  |
+1 | [[member]]
+  | ^^^^^^^^^^
+  help: write a [[member]] for each of the other hosts as well
+a.toml:3: \"10.0.0\" is not an IP address
+  |
+3 | private = \"10.0.0\"
+  |           ^^^^^^^^
+  help: write an address, such as \"10.0.0.1\": rewrite does not resolve names
+a.toml:4: public is an integer, not a string or a list of strings
+  |
+4 | public = 7
+  |          ^
+  help: write the address in quotes: public = \"10.0.0.1\"";
+        assert_eq!(format!("{error:#}"), wanted);
+        assert_eq!(error.to_string().lines().count(), 6);
+        assert!(error.styled().contains("\u{1b}["), "{}", error.styled());
     }
 }

@@ -1,4 +1,4 @@
-//! Converts text to keys and values of the right types, each with its line.
+//! Converts text to keys and values of the right types, each with its place.
 //!
 //! The reader walks the spanned tree of the TOML parser. Serde's derived code would stop at the first unknown
 //! key or wrong type, and would not give the line of a key.
@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::chunks;
 use super::keys;
-use super::lines::Lines;
+use super::lines::{Lines, Place};
 use super::problem::{Problem, are_enough};
 use super::raw_file::{Field, InNetwork, Located, RawFile, RawMember, RawNetwork, Texts};
 use crate::model::text::quoted;
@@ -34,15 +34,15 @@ pub(super) fn read_whole(text: &str) -> Result<(RawFile, Vec<Problem>), Problem>
 }
 
 pub(super) fn syntax(error: &toml::de::Error, lines: &Lines) -> Problem {
-    let line = lines.line(error.span().map_or(0, |span| span.start));
+    let place = lines.place(error.span().unwrap_or_default());
     let message = error.message();
     if message.contains("duplicate key") {
         let help = "write each key once in a [[member]]: remove one of them, or begin the next \
                     [[member]]";
-        return Problem::at(line, "this key occurs twice", help);
+        return Problem::at(place, "this key occurs twice", help);
     }
     Problem::at(
-        line,
+        place,
         format!("this is not TOML: {}", message.replace('\n', " ")),
         "write one key = value in a line, with names and addresses in quotes: private = \"10.0.0.1\"",
     )
@@ -64,8 +64,8 @@ impl Reader {
         self.problems
     }
 
-    fn line_of<T>(&self, spanned: &Spanned<T>) -> usize {
-        self.lines.line(spanned.span().start)
+    fn place_of<T>(&self, spanned: &Spanned<T>) -> Place {
+        self.lines.place(spanned.span())
     }
 
     fn note(&mut self, problem: Problem) {
@@ -74,8 +74,8 @@ impl Reader {
         }
     }
 
-    fn wrong<T>(&mut self, line: usize, message: String, help: &str) -> Field<T> {
-        self.note(Problem::at(line, message, help));
+    fn wrong<T>(&mut self, place: Place, message: String, help: &str) -> Field<T> {
+        self.note(Problem::at(place, message, help));
         Field::Wrong
     }
 
@@ -83,7 +83,7 @@ impl Reader {
         let file = self.part(root);
         if file.members.is_empty() && self.problems.is_empty() {
             let help = "write a [[member]] with name, private and public for each host";
-            self.note(Problem::at(1, "the file has no members", help));
+            self.note(Problem::at(Place::default(), "the file has no members", help));
         }
         file
     }
@@ -104,13 +104,13 @@ impl Reader {
                 keys::DRAIN => file.drain = self.drain(value),
                 keys::REVISION => file.revision = self.revision(value),
                 keys::NETWORK => file.networks = self.networks(value),
-                unknown => self.unknown_in_file(unknown, self.line_of(key)),
+                unknown => self.unknown_in_file(unknown, self.place_of(key)),
             }
         }
         file
     }
 
-    fn unknown_in_file(&mut self, key: &str, line: usize) {
+    fn unknown_in_file(&mut self, key: &str, place: Place) {
         let message = format!("unknown key {}", quoted(key));
         let help = match keys::nearest(key, &keys::OF_FILE) {
             Some(table @ (keys::MEMBER | keys::NETWORK)) => format!("did you mean [[{table}]]?"),
@@ -123,26 +123,26 @@ impl Reader {
                      leave it out".into()
             }
         };
-        self.note(Problem::at(line, message, help));
+        self.note(Problem::at(place, message, help));
     }
 
     fn networks(&mut self, value: &Spanned<DeValue<'_>>) -> Vec<RawNetwork> {
         const HELP: &str = "begin each network with [[network]], with two brackets on each side";
-        let line = self.line_of(value);
+        let place = self.place_of(value);
         let DeValue::Array(elements) = value.get_ref() else {
             let message = format!("network is {}, not a list of tables", kind(value));
-            let _: Field<()> = self.wrong(line, message, HELP);
+            let _: Field<()> = self.wrong(place, message, HELP);
             return Vec::new();
         };
         let mut networks = Vec::new();
         for element in elements {
-            let line = self.line_of(element);
-            let mut network = RawNetwork { line, name: Field::Missing, interface: Field::Missing };
+            let place = self.place_of(element);
+            let mut network = RawNetwork { place, name: Field::Missing, interface: Field::Missing };
             match element.get_ref() {
                 DeValue::Table(table) => self.network(table, &mut network),
                 _ => {
                     let message = format!("a network is {}, not a table", kind(element));
-                    network.name = self.wrong(line, message, HELP);
+                    network.name = self.wrong(place, message, HELP);
                     network.interface = Field::Wrong;
                 }
             }
@@ -165,7 +165,7 @@ impl Reader {
                         }
                     };
                     let message = format!("unknown key {} in a network", quoted(unknown));
-                    self.note(Problem::at(self.line_of(key), message, help));
+                    self.note(Problem::at(self.place_of(key), message, help));
                     match meant {
                         Some(keys::NAME) => network.name = Field::Wrong,
                         Some(keys::INTERFACE) => network.interface = Field::Wrong,
@@ -178,17 +178,17 @@ impl Reader {
 
     fn interfaces(&mut self, value: &Spanned<DeValue<'_>>) -> Texts {
         const HELP: &str = "write its name in quotes: interface = \"eth0\"";
-        let line = self.line_of(value);
+        let place = self.place_of(value);
         match value.get_ref() {
             DeValue::String(text) => {
-                let value = vec![Located { value: text.to_string(), line }];
-                Field::Right(Located { value, line })
+                let value = vec![Located { value: text.to_string(), place }];
+                Field::Right(Located { value, place })
             }
-            DeValue::Array(elements) => self.texts(keys::INTERFACE, elements, line, HELP),
+            DeValue::Array(elements) => self.texts(keys::INTERFACE, elements, place, HELP),
             _ => {
                 let message =
                     format!("interface is {}, not a string or a list of strings", kind(value));
-                self.wrong(line, message, HELP)
+                self.wrong(place, message, HELP)
             }
         }
     }
@@ -199,7 +199,10 @@ impl Reader {
             return (self.addresses(key, value), Vec::new());
         };
         let named = table.iter().map(|(network, value)| InNetwork {
-            network: Located { value: network.get_ref().to_string(), line: self.line_of(network) },
+            network: Located {
+                value: network.get_ref().to_string(),
+                place: self.place_of(network),
+            },
             texts: self.addresses(key, value),
         });
         (Field::Missing, named.collect())
@@ -207,28 +210,28 @@ impl Reader {
 
     fn members(&mut self, value: &Spanned<DeValue<'_>>) -> Vec<RawMember> {
         const HELP: &str = "begin each member with [[member]], with two brackets on each side";
-        let line = self.line_of(value);
+        let place = self.place_of(value);
         let DeValue::Array(elements) = value.get_ref() else {
             let message = format!("member is {}, not a list of tables", kind(value));
-            let _: Field<()> = self.wrong(line, message, HELP);
+            let _: Field<()> = self.wrong(place, message, HELP);
             return Vec::new();
         };
         let mut members = Vec::new();
         for element in elements {
-            let line = self.line_of(element);
+            let place = self.place_of(element);
             members.push(match element.get_ref() {
-                DeValue::Table(table) => self.member(table, line),
+                DeValue::Table(table) => self.member(table, place),
                 _ => {
                     let message = format!("a member is {}, not a table", kind(element));
-                    RawMember::all(line, self.wrong(line, message, HELP))
+                    RawMember::all(place, self.wrong(place, message, HELP))
                 }
             });
         }
         members
     }
 
-    fn member(&mut self, table: &DeTable<'_>, line: usize) -> RawMember {
-        let mut member = RawMember::all(line, Field::Missing);
+    fn member(&mut self, table: &DeTable<'_>, place: Place) -> RawMember {
+        let mut member = RawMember::all(place, Field::Missing);
         let mut meant = Vec::new();
         for (key, value) in table {
             match key.get_ref().as_ref() {
@@ -242,7 +245,7 @@ impl Reader {
                 }
                 keys::DIRECT => member.direct = self.direct(value),
                 keys::BYPASS => member.bypass = self.bypass(value),
-                unknown => meant.extend(self.unknown_in_member(unknown, self.line_of(key))),
+                unknown => meant.extend(self.unknown_in_member(unknown, self.place_of(key))),
             }
         }
         // The misspelt key is already a problem. A report that the correct key is missing would repeat this problem.
@@ -257,95 +260,95 @@ impl Reader {
         member
     }
 
-    fn unknown_in_member(&mut self, key: &str, line: usize) -> Option<&'static str> {
+    fn unknown_in_member(&mut self, key: &str, place: Place) -> Option<&'static str> {
         let meant = keys::nearest(key, &keys::OF_MEMBER);
         let help = match meant {
             Some(meant) => format!("did you mean {meant}?"),
             None => format!("the keys of a member are {}", keys::OF_MEMBER.join(", ")),
         };
         let message = format!("unknown key {} in a member", quoted(key));
-        self.note(Problem::at(line, message, help));
+        self.note(Problem::at(place, message, help));
         meant
     }
 
     fn name(&mut self, value: &Spanned<DeValue<'_>>) -> Field<String> {
-        let line = self.line_of(value);
+        let place = self.place_of(value);
         match value.get_ref() {
-            DeValue::String(text) => Field::Right(Located { value: text.to_string(), line }),
+            DeValue::String(text) => Field::Right(Located { value: text.to_string(), place }),
             _ => {
                 let message = format!("name is {}, not a string", kind(value));
-                self.wrong(line, message, "write it in quotes: name = \"srva\"")
+                self.wrong(place, message, "write it in quotes: name = \"srva\"")
             }
         }
     }
 
     fn revision(&mut self, value: &Spanned<DeValue<'_>>) -> Field<u32> {
         const HELP: &str = "write a whole number from 1 to 4294967295: revision = 7";
-        let line = self.line_of(value);
+        let place = self.place_of(value);
         let DeValue::Integer(integer) = value.get_ref() else {
             let message = format!("revision is {}, not a whole number", kind(value));
-            return self.wrong(line, message, HELP);
+            return self.wrong(place, message, HELP);
         };
         match u32::from_str_radix(integer.as_str(), integer.radix()) {
-            Ok(value @ 1..) => Field::Right(Located { value, line }),
+            Ok(value @ 1..) => Field::Right(Located { value, place }),
             Ok(_) | Err(_) => {
                 let message = format!("revision is {}, which is out of range", integer.as_str());
-                self.wrong(line, message, HELP)
+                self.wrong(place, message, HELP)
             }
         }
     }
 
     fn drain(&mut self, value: &Spanned<DeValue<'_>>) -> Field<String> {
-        let line = self.line_of(value);
+        let place = self.place_of(value);
         match value.get_ref() {
-            DeValue::String(text) => Field::Right(Located { value: text.to_string(), line }),
+            DeValue::String(text) => Field::Right(Located { value: text.to_string(), place }),
             _ => {
                 let message = format!("drain is {}, not a string", kind(value));
-                self.wrong(line, message, "write a time in quotes: drain = \"30s\"")
+                self.wrong(place, message, "write a time in quotes: drain = \"30s\"")
             }
         }
     }
 
     fn direct(&mut self, value: &Spanned<DeValue<'_>>) -> Field<bool> {
-        let line = self.line_of(value);
+        let place = self.place_of(value);
         match value.get_ref() {
-            DeValue::Boolean(value) => Field::Right(Located { value: *value, line }),
+            DeValue::Boolean(value) => Field::Right(Located { value: *value, place }),
             _ => {
                 let message = format!("direct is {}, not a boolean", kind(value));
                 let help = "write direct = true or direct = false, without quotes";
-                self.wrong(line, message, help)
+                self.wrong(place, message, help)
             }
         }
     }
 
     fn addresses(&mut self, key: &str, value: &Spanned<DeValue<'_>>) -> Texts {
-        let line = self.line_of(value);
+        let place = self.place_of(value);
         match value.get_ref() {
             DeValue::String(text) => {
-                let value = vec![Located { value: text.to_string(), line }];
-                Field::Right(Located { value, line })
+                let value = vec![Located { value: text.to_string(), place }];
+                Field::Right(Located { value, place })
             }
             DeValue::Array(elements) => {
                 let help = format!("write each address in quotes: {key} = [\"10.0.0.1\"]");
-                self.texts(key, elements, line, &help)
+                self.texts(key, elements, place, &help)
             }
             _ => {
                 let message =
                     format!("{key} is {}, not a string or a list of strings", kind(value));
                 let help = format!("write the address in quotes: {key} = \"10.0.0.1\"");
-                self.wrong(line, message, &help)
+                self.wrong(place, message, &help)
             }
         }
     }
 
     fn bypass(&mut self, value: &Spanned<DeValue<'_>>) -> Texts {
         const HELP: &str = "write a list of protocols and ports: bypass = [\"tcp/22\"]";
-        let line = self.line_of(value);
+        let place = self.place_of(value);
         match value.get_ref() {
-            DeValue::Array(elements) => self.texts(keys::BYPASS, elements, line, HELP),
+            DeValue::Array(elements) => self.texts(keys::BYPASS, elements, place, HELP),
             _ => {
                 let message = format!("bypass is {}, not a list of strings", kind(value));
-                self.wrong(line, message, HELP)
+                self.wrong(place, message, HELP)
             }
         }
     }
@@ -354,22 +357,22 @@ impl Reader {
         &mut self,
         key: &str,
         elements: &[Spanned<DeValue<'_>>],
-        line: usize,
+        place: Place,
         help: &str,
     ) -> Texts {
         let mut texts = Vec::new();
         let mut is_right = true;
         for element in elements {
-            let line = self.line_of(element);
+            let place = self.place_of(element);
             if let DeValue::String(text) = element.get_ref() {
-                texts.push(Located { value: text.to_string(), line });
+                texts.push(Located { value: text.to_string(), place });
             } else {
                 let message = format!("{key} lists {}, not a string", kind(element));
-                let _: Field<()> = self.wrong(line, message, help);
+                let _: Field<()> = self.wrong(place, message, help);
                 is_right = false;
             }
         }
-        if is_right { Field::Right(Located { value: texts, line }) } else { Field::Wrong }
+        if is_right { Field::Right(Located { value: texts, place }) } else { Field::Wrong }
     }
 }
 

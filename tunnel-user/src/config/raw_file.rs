@@ -1,12 +1,13 @@
-//! Defines the raw content of a file: keys and values of the right types, each with its line.
+//! Defines the raw content of a file: keys and values of the right types, each with its place.
 
+use super::lines::Place;
 use crate::model::Role;
 
-/// A value, and the line on which it begins.
+/// A value, and its place in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Located<T> {
     pub(super) value: T,
-    pub(super) line: usize,
+    pub(super) place: Place,
 }
 
 /// The value under one key.
@@ -26,7 +27,7 @@ pub(super) type Texts = Field<Vec<Located<String>>>;
 /// A `[[member]]` whose values have the right types and are otherwise unchecked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RawMember {
-    pub(super) line: usize,
+    pub(super) place: Place,
     pub(super) name: Field<String>,
     pub(super) private: Texts,
     /// The value without a network. In the result of `in_network`, the value on that network.
@@ -49,10 +50,10 @@ pub(super) struct InNetwork {
 }
 
 impl RawMember {
-    pub(super) fn all(line: usize, texts: Texts) -> Self {
+    pub(super) fn all(place: Place, texts: Texts) -> Self {
         let is_missing = texts == Field::Missing;
         Self {
-            line,
+            place,
             name: if is_missing { Field::Missing } else { Field::Wrong },
             private: texts.clone(),
             public: texts.clone(),
@@ -92,7 +93,7 @@ impl RawMember {
 /// A `[[network]]` whose values have the right types.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RawNetwork {
-    pub(super) line: usize,
+    pub(super) place: Place,
     pub(super) name: Field<String>,
     pub(super) interface: Texts,
 }

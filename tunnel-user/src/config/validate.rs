@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::bypass_list;
 use super::claim::AddressClaims;
 use super::conflict::{Conflict, RangeRef, check_members};
+use super::lines::Place;
 use super::network::{self, Network};
 use super::pairing::check_pairing;
 use super::problem::{PROBLEMS_MAX, Problem, are_enough};
@@ -25,7 +26,7 @@ pub(super) fn validate(
 ) -> Result<Clusters, Vec<Problem>> {
     if let [only] = file.members.as_slice() {
         problems.push(Problem::at(
-            only.line,
+            only.place,
             "the file has one member, which has no peer",
             "write a [[member]] for each of the other hosts as well",
         ));
@@ -93,9 +94,9 @@ fn views(members: Vec<RawMember>, networks: &[Network], problems: &mut Vec<Probl
         // Skip this check after earlier problems: the invalid network or address that caused them may also leave one
         // member alone on a network.
         if problems.is_empty() && members.iter().flatten().count() == 1 {
-            let line = members.iter().flatten().map(|member| member.line).next();
+            let place = members.iter().flatten().map(|member| member.place).next();
             problems.push(Problem::at(
-                line.unwrap_or(1),
+                place.unwrap_or_default(),
                 format!("only one member has an address on the network {}", network.name),
                 format!("write public.{} for each of the others as well", network.name),
             ));
@@ -156,7 +157,7 @@ fn without_repetition(problems: Vec<Problem>) -> Vec<Problem> {
 fn drain(field: &Field<String>, problems: &mut Vec<Problem>) -> Drain {
     let Field::Right(text) = field else { return Drain::default() };
     text.value.parse().unwrap_or_else(|problem: DrainProblem| {
-        problems.push(Problem::at(text.line, problem.to_string(), problem.help()));
+        problems.push(Problem::at(text.place, problem.to_string(), problem.help()));
         Drain::default()
     })
 }
@@ -164,9 +165,9 @@ fn drain(field: &Field<String>, problems: &mut Vec<Problem>) -> Drain {
 /// The parts of a member that are valid by themselves.
 #[derive(Clone)]
 struct Checked {
-    line: usize,
+    place: Place,
     name: Option<MemberName>,
-    name_line: usize,
+    name_place: Place,
     private: Vec<Located<Prefix>>,
     public: Vec<Located<Prefix>>,
     underlay: Vec<Located<Prefix>>,
@@ -213,11 +214,11 @@ impl Checked {
         }
     }
 
-    fn line_of(&self, place: &RangeRef) -> usize {
-        self.ranges(place.role)
+    fn place_of(&self, wanted: &RangeRef) -> Place {
+        self.ranges(wanted.role)
             .iter()
-            .find(|range| range.value == place.range)
-            .map_or(self.name_line, |range| range.line)
+            .find(|range| range.value == wanted.range)
+            .map_or(self.name_place, |range| range.place)
     }
 
     /// Converts the parts to a member. Returns `None` if the name is invalid.
@@ -228,7 +229,7 @@ impl Checked {
             name: self.name?,
             direct: self.direct,
             bypass: self.bypass,
-            line: self.line,
+            line: self.place.line(),
         })
     }
 
@@ -246,11 +247,11 @@ impl Checked {
 fn check(raw: &RawMember, problems: &mut Vec<Problem>) -> Checked {
     let before = problems.len();
     let checked = Checked {
-        line: raw.line,
+        place: raw.place,
         name: name(raw, problems),
-        name_line: match &raw.name {
-            Field::Right(name) => name.line,
-            Field::Missing | Field::Wrong => raw.line,
+        name_place: match &raw.name {
+            Field::Right(name) => name.place,
+            Field::Missing | Field::Wrong => raw.place,
         },
         private: ranges(raw, Role::Private, problems),
         public: ranges(raw, Role::Public, problems),
@@ -265,11 +266,11 @@ fn check(raw: &RawMember, problems: &mut Vec<Problem>) -> Checked {
     if has_all && problems.len() == before {
         let [private, public, underlay] = Role::ALL.map(|role| checked.plain(role));
         for mismatch in check_pairing(&private, &public, &underlay) {
-            let line = match raw.addresses(mismatch.role()) {
-                Field::Right(list) => list.line,
-                Field::Missing | Field::Wrong => raw.line,
+            let place = match raw.addresses(mismatch.role()) {
+                Field::Right(list) => list.place,
+                Field::Missing | Field::Wrong => raw.place,
             };
-            problems.push(Problem::at(line, mismatch.to_string(), mismatch.help()));
+            problems.push(Problem::at(place, mismatch.to_string(), mismatch.help()));
         }
     }
     checked
@@ -280,7 +281,7 @@ fn name(raw: &RawMember, problems: &mut Vec<Problem>) -> Option<MemberName> {
         Field::Wrong => None,
         Field::Missing => {
             problems.push(Problem::at(
-                raw.line,
+                raw.place,
                 "the member has no name",
                 "add it on a line of its own: name = \"srva\"",
             ));
@@ -288,7 +289,7 @@ fn name(raw: &RawMember, problems: &mut Vec<Problem>) -> Option<MemberName> {
         }
         Field::Right(text) => MemberName::try_from(text.value.as_str())
             .map_err(|problem| {
-                problems.push(Problem::at(text.line, problem.to_string(), problem.help()));
+                problems.push(Problem::at(text.place, problem.to_string(), problem.help()));
             })
             .ok(),
     }
@@ -309,13 +310,13 @@ fn ranges(raw: &RawMember, role: Role, problems: &mut Vec<Problem>) -> Vec<Locat
             Role::Private | Role::Public => format!("add an address: {role} = \"10.0.0.1\""),
             Role::Underlay => "leave the key out: the underlay is then the public address".into(),
         };
-        problems.push(Problem::at(list.line, format!("{role} is an empty list"), help));
+        problems.push(Problem::at(list.place, format!("{role} is an empty list"), help));
     }
     let mut found: Vec<Located<Prefix>> = Vec::with_capacity(list.value.len().min(2));
     for text in &list.value {
         match range(role, text) {
             Err(problem) => {
-                problems.push(Problem::at(text.line, problem.to_string(), problem.help()));
+                problems.push(Problem::at(text.place, problem.to_string(), problem.help()));
             }
             Ok(range) => {
                 let family = range.value.family();
@@ -324,7 +325,7 @@ fn ranges(raw: &RawMember, role: Role, problems: &mut Vec<Problem>) -> Vec<Locat
                         format!("{role} lists a second {family} address, {}", range.value);
                     let help =
                         format!("remove one: a member has at most one {role} {family} address");
-                    problems.push(Problem::at(range.line, message, help));
+                    problems.push(Problem::at(range.place, message, help));
                 } else {
                     found.push(range);
                 }
@@ -335,7 +336,7 @@ fn ranges(raw: &RawMember, role: Role, problems: &mut Vec<Problem>) -> Vec<Locat
 }
 
 fn range(role: Role, text: &Located<String>) -> Result<Located<Prefix>, AddressProblem> {
-    Ok(Located { value: parse_range(role, &text.value)?, line: text.line })
+    Ok(Located { value: parse_range(role, &text.value)?, place: text.place })
 }
 
 fn missing(raw: &RawMember, role: Role) -> Option<Problem> {
@@ -349,20 +350,19 @@ fn missing(raw: &RawMember, role: Role) -> Option<Problem> {
         Field::Missing | Field::Wrong => "the member".into(),
     };
     Some(Problem::at(
-        raw.line,
+        raw.place,
         format!("{who} has no {role} address"),
         format!("add {role} = \"ADDRESS\": {meaning}"),
     ))
 }
 
 fn conflict_problem(conflict: &Conflict, checked: &[&Checked]) -> Problem {
-    let name_line = |member: usize| checked.get(member).map_or(1, |member| member.name_line);
-    let place_line =
-        |place: &RangeRef| checked.get(place.member).map_or(1, |member| member.line_of(place));
-    let (line, other) = match conflict {
-        Conflict::Name { member, with, .. } => (name_line(*member), name_line(*with)),
-        Conflict::Range { place, with } => (place_line(place), place_line(with)),
+    let name_place = |member: usize| checked.get(member).map(|member| member.name_place);
+    let place_of = |range: &RangeRef| checked.get(range.member).map(|m| m.place_of(range));
+    let (place, other) = match conflict {
+        Conflict::Name { member, with, .. } => (name_place(*member), name_place(*with)),
+        Conflict::Range { place, with } => (place_of(place), place_of(with)),
     };
-    let message = format!("{conflict} (line {other})");
-    Problem::at(line, message, conflict.help())
+    let message = format!("{conflict} (line {})", other.unwrap_or_default().line());
+    Problem::at(place.unwrap_or_default(), message, conflict.help())
 }

@@ -1,12 +1,15 @@
 //! Allows one daemon for each interface. The daemon holds a lock on a file, and the kernel releases the lock when the
 //! daemon ends, however it ends.
 
-use std::path::Path;
+use std::path::{Path, PathBuf, absolute};
 
 use super::pins::Folder;
 use crate::error::{Context as _, Error};
 use crate::host::lock_file::{Holder, LockFile};
 use crate::host::runtime_folder::RUNTIME;
+
+/// The words before the path of the followed file, in the daemon's lock file.
+const FOLLOWS: &str = "follows ";
 
 /// This process's claim to be the interface's daemon. Dropping the claim releases the lock.
 pub struct Instance {
@@ -14,14 +17,20 @@ pub struct Instance {
 }
 
 impl Instance {
-    /// Makes this process the daemon of an interface.
+    /// Makes this process the daemon of an interface, which follows the file `config`.
     ///
     /// # Errors
     /// [`Error::Refused`] with the daemon's process id if the interface has a daemon; [`Error::Host`] if this process
     /// can't write to /run.
-    pub fn claim(folder: &Folder) -> Result<Self, Error> {
+    pub fn claim(folder: &Folder, config: &Path) -> Result<Self, Error> {
         let path = folder.instance(Path::new(RUNTIME));
-        match LockFile::try_lock(&path, "").map_err(|error| unwritable(&path, &error))? {
+        // The name is one line of the lock file.
+        let config = absolute(config).unwrap_or_else(|_| config.to_owned());
+        let words = match config.to_str().filter(|config| !config.contains('\n')) {
+            Some(config) => format!("{FOLLOWS}{config}"),
+            None => String::new(),
+        };
+        match LockFile::try_lock(&path, &words).map_err(|error| unwritable(&path, &error))? {
             Ok(file) => Ok(Self { file }),
             Err(holder) => {
                 let interface = folder.interface();
@@ -54,6 +63,24 @@ pub(super) fn unwritable(path: &Path, error: &std::io::Error) -> Error {
 #[must_use]
 pub fn find(folder: &Folder) -> Option<Holder> {
     LockFile::holder(&folder.instance(Path::new(RUNTIME))).ok().flatten()
+}
+
+/// A daemon, and the file that it follows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Follower {
+    /// The daemon's process id; `None` while the daemon starts.
+    pub process: Option<u32>,
+    /// The absolute path of the file; `None` if the daemon has not recorded it: a daemon of an older version.
+    pub file: Option<PathBuf>,
+}
+
+/// The daemon that follows a file for the interface.
+#[must_use]
+pub fn follower(folder: &Folder) -> Option<Follower> {
+    find(folder).map(|holder| Follower {
+        process: holder.id(),
+        file: holder.command().and_then(|words| words.strip_prefix(FOLLOWS)).map(PathBuf::from),
+    })
 }
 
 /// True if the interface has a daemon.

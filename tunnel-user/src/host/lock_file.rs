@@ -104,6 +104,12 @@ impl Holder {
         self.words.split(' ').next().and_then(|id| id.parse().ok())
     }
 
+    /// The words behind the process's id; `None` if the process has written none.
+    #[must_use]
+    pub fn command(&self) -> Option<&str> {
+        self.words.split_once(' ').map(|(_, command)| command)
+    }
+
     /// The text that the process has left; `None` if it has left none.
     #[must_use]
     pub fn note(&self) -> Option<&str> {

@@ -8,6 +8,7 @@ pub mod capture_file;
 pub mod clock;
 pub mod echo_socket;
 pub mod file_changes;
+pub mod file_replacement;
 pub mod firewall_rules;
 pub mod forwarding;
 pub mod freed_memory;

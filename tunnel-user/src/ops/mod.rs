@@ -27,4 +27,5 @@ pub mod reverse_path;
 pub(crate) mod rollback;
 pub(crate) mod route_changes;
 pub(crate) mod routing;
+pub mod save_peer;
 pub(crate) mod upgrade;

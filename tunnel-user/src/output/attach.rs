@@ -2,14 +2,18 @@
 
 use std::fmt::Write as _;
 
+use serde::Serialize;
 use tunnel_user::commands::attach::Outcome;
+use tunnel_user::commands::peer_report::AwaitedPair;
+use tunnel_user::commands::status;
 use tunnel_user::error::Error;
 use tunnel_user::ops::attach::report::Report;
 use tunnel_user::ops::previous_state::Saved;
 use tunnel_user::plan::attach_point::Ingress;
 use tunnel_user::plan::vlan::Vlan;
 
-use super::text::{counted, noun, routes, sysctl, with_length};
+use super::diff::Change;
+use super::text::{counted, noun, routes, sysctl, texts, with_length};
 use super::{diff, trial};
 
 /// The maximum number of peers that the report names one by one.
@@ -128,4 +132,69 @@ pub fn back(report: &Report, previous: Option<&Saved>, is_same: bool) -> String 
             format!("  back: {command}\n  {ends}\n")
         }
     }
+}
+
+#[derive(Serialize)]
+struct Awaiting {
+    peer: String,
+    pairs: Vec<AwaitedPair>,
+}
+
+#[derive(Serialize)]
+struct Json {
+    interface: String,
+    updated: bool,
+    hook: &'static str,
+    ingress: &'static str,
+    local_members: Vec<String>,
+    peers: usize,
+    changed_entries: usize,
+    addresses: Vec<String>,
+    sysctls: Vec<String>,
+    routes: Change<String>,
+    former_underlay: Vec<String>,
+    awaited: Vec<Awaiting>,
+    notes: Vec<String>,
+    unit_to_enable: Option<String>,
+}
+
+/// The value that `attach --json` prints (docs/json.md). `note` is a further note for people.
+pub fn json(report: &Report, note: Option<&str>) -> impl Serialize + use<> {
+    let Report { interface, place, .. } = report;
+    let awaiting = report.awaited.iter().map(|(peer, pairs)| Awaiting {
+        peer: peer.to_string(),
+        pairs: pairs.iter().map(AwaitedPair::from).collect(),
+    });
+    Json {
+        interface: interface.clone(),
+        updated: report.was_attached,
+        hook: place.hook.name(),
+        ingress: place.ingress.name(),
+        local_members: texts(report.identity.names()),
+        peers: report.peers,
+        changed_entries: report.changed_entries,
+        addresses: report.loopback_addresses.iter().map(|own| with_length(*own)).collect(),
+        sysctls: report.sysctls.iter().map(|set| sysctl(interface, set)).collect(),
+        routes: (&report.routes).into(),
+        former_underlay: texts(&report.previous_underlays),
+        awaited: awaiting.collect(),
+        notes: texts(&report.left_out).into_iter().chain(note.map(str::to_owned)).collect(),
+        unit_to_enable: report.unit_to_enable.clone(),
+    }
+}
+
+/// The value that `attach --json` prints (docs/json.md): the report, with the changes and the trial.
+pub fn outcome_json(outcome: &Outcome, note: Option<&str>) -> Result<impl Serialize + use<>, Error> {
+    #[derive(Serialize)]
+    struct Attached<R, D> {
+        #[serde(flatten)]
+        report: R,
+        difference: Option<D>,
+        trial: Option<status::Trial>,
+    }
+    Ok(Attached {
+        report: json(&outcome.report, note),
+        difference: outcome.difference.as_ref().map(diff::json),
+        trial: outcome.trial.as_ref().map(status::Trial::of).transpose()?,
+    })
 }

@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 
+use serde::Serialize;
 use tunnel_user::commands::detach::{Detached, Nothing};
 use tunnel_user::ops::detach::Report;
 
-use super::text::{sysctl, with_length};
+use super::text::{sysctl, texts, with_length};
 
 /// The answer when there are no remains of network namespaces that are gone.
 pub const NOTHING_LEFT: &str = "there are no remains of network namespaces that are gone\n";
@@ -56,4 +57,58 @@ pub fn one(report: &Report) -> String {
         let _ = writeln!(text, "  moved to {by}: route {route}");
     }
     text
+}
+
+#[derive(Serialize)]
+struct Moved {
+    route: String,
+    to: String,
+}
+
+#[derive(Serialize)]
+struct Interface {
+    interface: String,
+    unfinished: bool,
+    trial_ended: bool,
+    notified: Vec<String>,
+    addresses: Vec<String>,
+    sysctls: Vec<String>,
+    routes: Vec<String>,
+    moved_routes: Vec<Moved>,
+}
+
+#[derive(Serialize)]
+struct Json<I> {
+    interfaces: Vec<I>,
+    left_addresses: Vec<String>,
+    gone: Vec<String>,
+    failures: Vec<String>,
+}
+
+/// The entry of one interface in JSON.
+pub fn interface_json(report: &Report) -> impl Serialize + use<> {
+    Interface {
+        interface: report.interface.clone(),
+        unfinished: report.unfinished,
+        trial_ended: report.trial_discarded,
+        notified: texts(&report.notified),
+        addresses: report.addresses.iter().map(|own| with_length(*own)).collect(),
+        sysctls: report.sysctls.iter().map(|set| sysctl(&report.interface, set)).collect(),
+        routes: texts(&report.routes),
+        moved_routes: report
+            .moved_routes
+            .iter()
+            .map(|(route, to)| Moved { route: route.to_string(), to: to.clone() })
+            .collect(),
+    }
+}
+
+/// The value that `detach --json` prints (docs/json.md).
+pub fn json(detached: &Detached) -> impl Serialize + use<> {
+    Json {
+        interfaces: detached.reports.iter().map(interface_json).collect(),
+        left_addresses: detached.left_addresses.iter().map(|own| with_length(*own)).collect(),
+        gone: detached.gone.iter().map(|path| path.display().to_string()).collect(),
+        failures: texts(&detached.failures),
+    }
 }

@@ -7,8 +7,10 @@ use tunnel_user::model::Private;
 use tunnel_user::ops::difference::Difference;
 use tunnel_user::plan::change::difference::SettingChange;
 use tunnel_user::plan::peers::NamedPeer;
+use tunnel_user::plan::route::RouteChanges;
 
-use super::text::{counted, named, with_length};
+use super::style::change;
+use super::text::{counted, named, texts, with_length};
 
 /// The text of [`changes`], and the command that makes these changes.
 pub fn text(difference: &Difference) -> String {
@@ -37,35 +39,36 @@ pub fn lines(difference: &Difference, limit: usize) -> String {
     let Difference { changes, .. } = difference;
     let peers = &changes.peers;
     let mut text = String::new();
+    let mut line = |sign, words: String| {
+        let _ = writeln!(text, "  {}", change(sign, words));
+    };
     match &changes.local_members {
-        Some((from, to)) if from.is_empty() => {
-            let _ = writeln!(text, "  + this host: {}", to.join("; "));
-        }
+        Some((from, to)) if from.is_empty() => line('+', format!("this host: {}", to.join("; "))),
         Some((from, to)) => {
-            let _ = writeln!(text, "  ~ this host: {} -> {}", from.join("; "), to.join("; "));
+            line('~', format!("this host: {} -> {}", from.join("; "), to.join("; ")));
         }
         None => {}
     }
     for peer in &peers.added {
-        let _ = writeln!(text, "  + peer {}", named(peer));
+        line('+', format!("peer {}", named(peer)));
     }
     for (from, to) in &peers.changed {
-        let _ = writeln!(text, "  ~ peer {} -> {}", named(from), named(to));
+        line('~', format!("peer {} -> {}", named(from), named(to)));
     }
     for peer in &peers.removed {
-        let _ = writeln!(text, "  - peer {}", named(peer));
+        line('-', format!("peer {}", named(peer)));
     }
     for address in &changes.added_addresses {
-        let _ = writeln!(text, "  + address {} on lo", with_length(*address));
+        line('+', format!("address {} on lo", with_length(*address)));
     }
     for address in &changes.removed_addresses {
-        let _ = writeln!(text, "  - address {} on lo", with_length(*address));
+        line('-', format!("address {} on lo", with_length(*address)));
     }
     for route in &changes.routes.set {
-        let _ = writeln!(text, "  + route {route}");
+        line('+', format!("route {route}"));
     }
     for route in &changes.routes.remove {
-        let _ = writeln!(text, "  - route {route}");
+        line('-', format!("route {route}"));
     }
     if let Some((from, to)) = &changes.bypass {
         let _ = writeln!(text, "  ~ bypass {} -> {}", or_none(from), or_none(to));
@@ -97,14 +100,22 @@ struct Both<T> {
     to: T,
 }
 
+/// The added and the removed things in JSON.
 #[derive(Serialize)]
-struct Change<T> {
+pub struct Change<T> {
     added: Vec<T>,
     removed: Vec<T>,
 }
 
+impl From<&RouteChanges> for Change<String> {
+    fn from(changes: &RouteChanges) -> Self {
+        Self { added: texts(&changes.set), removed: texts(&changes.remove) }
+    }
+}
+
+/// A peer in JSON.
 #[derive(Serialize)]
-struct Peer {
+pub struct Peer {
     name: String,
     private: Vec<String>,
     public: Vec<String>,
@@ -168,10 +179,7 @@ pub fn json(difference: &Difference) -> impl Serialize + use<> {
             added: lengths(&changes.added_addresses),
             removed: lengths(&changes.removed_addresses),
         },
-        routes: Change {
-            added: texts(&changes.routes.set),
-            removed: texts(&changes.routes.remove),
-        },
+        routes: (&changes.routes).into(),
         bypass: changes.bypass.clone().map(|(from, to)| Both { from, to }),
         settings: changes
             .settings
@@ -180,8 +188,4 @@ pub fn json(difference: &Difference) -> impl Serialize + use<> {
             .map(|SettingChange { name, from, to }| Setting { name, from, to })
             .collect(),
     }
-}
-
-fn texts<T: ToString>(values: impl IntoIterator<Item = T>) -> Vec<String> {
-    values.into_iter().map(|value| value.to_string()).collect()
 }

@@ -4,15 +4,17 @@ use std::fmt::Write as _;
 
 use tunnel_user::commands::doctor::Report;
 
+use super::style::{FAULT, GOOD, NOTABLE, paint};
 use super::text::counted;
 
 /// One paragraph for each finding, and a last line with the result.
 pub fn text(report: &Report) -> String {
     let mut text = String::new();
     for finding in &report.findings {
-        let level = if finding.certain { "WRONG" } else { "may harm" };
+        let (level, style) = if finding.certain { ("WRONG", FAULT) } else { ("may harm", NOTABLE) };
+        let level = paint(style, format_args!("{level:<8}"));
         let place = finding.interface.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
-        let _ = writeln!(text, "{level:<8}  {}  {place}{}", finding.fault.id(), finding.what);
+        let _ = writeln!(text, "{level}  {}  {place}{}", finding.fault.id(), finding.what);
         let _ = writeln!(text, "  why: {}", finding.why);
         if let Some(remedy) = &finding.remedy {
             let _ = writeln!(text, "  help: {remedy}");
@@ -25,8 +27,9 @@ pub fn text(report: &Report) -> String {
     let _ = match (certain, possible) {
         (0, 0) => writeln!(
             text,
-            "{}: nothing harms the traffic; {reached} of peers answered a ping",
-            report.interfaces.join(", ")
+            "{}: {}; {reached} of peers answered a ping",
+            report.interfaces.join(", "),
+            paint(GOOD, "nothing harms the traffic"),
         ),
         _ => writeln!(
             text,

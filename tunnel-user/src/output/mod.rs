@@ -17,6 +17,7 @@ pub mod ping;
 pub mod progress;
 pub mod stats;
 pub mod status;
+mod style;
 pub mod text;
 pub mod trace;
 pub mod trial;
@@ -39,9 +40,10 @@ pub fn say(text: &str) -> Result<(), Error> {
     print(&given::completed(text))
 }
 
-/// Prints to stdout. A closed pipe is not an error: `rewrite stats | head`.
+/// Prints to stdout, without the text's colours where stdout is no terminal, and where NO_COLOR is set. A closed pipe is
+/// not an error: `rewrite stats | head`.
 pub fn print(text: &str) -> Result<(), Error> {
-    match io::stdout().write_all(text.as_bytes()) {
+    match anstream::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => result.context(|| "writing to stdout".into()),
     }

@@ -3,13 +3,17 @@
 use std::fmt::Write as _;
 
 use serde::Serialize;
-use tunnel_user::commands::{peer, peer_report, switch};
+use tunnel_user::commands::{peer, peer_report, status, switch};
+use tunnel_user::dataplane::instance::Follower;
 use tunnel_user::error::Error;
 use tunnel_user::host::clock::monotonic;
 use tunnel_user::model::Drain;
+use tunnel_user::ops::save_peer::Saved;
 use tunnel_user::plan::running_peers::RunningPeer;
 
-use super::text::{NOTHING_ATTACHED, for_now, joined, named, noun, routes};
+use super::diff::{self, Change};
+use super::style::change;
+use super::text::{NOTHING_ATTACHED, for_now, joined, named, noun, routes, texts};
 use super::{as_json, trial};
 
 /// The running peers as text.
@@ -120,18 +124,110 @@ pub fn changed(report: &peer::Report, wanted_trial: bool) -> Result<String, Erro
     match &report.trial {
         Some(trial) => trial::on_trial(&mut text, trial)?,
         None if before == after => {
-            let _ = writeln!(
-                text,
-                "  no change{}",
-                if wanted_trial { ", and so no trial" } else { "" }
-            );
+            let no_trial = if wanted_trial { ", and so no trial" } else { "" };
+            let _ = writeln!(text, "  no change{no_trial}");
         }
         None => {
-            let _ = writeln!(text, "  back: {back}");
+            let and_save = if report.saved.is_some() { " --save" } else { "" };
+            let _ = writeln!(text, "  back: {back}{and_save}");
         }
     }
-    let _ = writeln!(text, "  the file is unchanged: the next attach follows the file");
+    match &report.saved {
+        Some(saved) => save(&mut text, saved),
+        None => text.push_str(&unsaved(report)),
+    }
     Ok(text)
+}
+
+/// Adds the change of the file, line by line.
+fn save(text: &mut String, Saved { file, edit, .. }: &Saved) {
+    let file = file.display();
+    if edit.is_empty() {
+        let _ = writeln!(text, "  {file} has this already, and is unchanged");
+        return;
+    }
+    let _ = writeln!(text, "  saved in {file}; every host of the cluster needs the same file");
+    for (sign, lines) in [('-', &edit.removed), ('+', &edit.added)] {
+        for line in lines.iter().filter(|line| !line.trim().is_empty()) {
+            let _ = writeln!(text, "    {}", change(sign, line));
+        }
+    }
+}
+
+/// The end of a change that is not in the file.
+fn unsaved(report: &peer::Report) -> String {
+    let Some(Follower { process, file }) = &report.follower else {
+        return "  the file is unchanged: the next attach follows the file; --save changes both\n"
+            .into();
+    };
+    let process = process.map_or_else(String::new, |id| format!(" (process {id})"));
+    let file = file.as_ref().map_or_else(|| "its file".into(), |file| file.display().to_string());
+    format!(
+        "  the daemon{process} will undo this change, because it follows {file}\n  \
+         with --save, the command changes that file as well\n"
+    )
+}
+
+/// The value that `peer add`, `set` and `remove` print with --json (docs/json.md).
+pub fn changed_json(report: &peer::Report) -> Result<impl Serialize + use<>, Error> {
+    #[derive(Serialize)]
+    struct File {
+        file: String,
+        removed: Vec<String>,
+        added: Vec<String>,
+    }
+    #[derive(Serialize)]
+    struct Daemon {
+        process_id: Option<u32>,
+        config: Option<String>,
+    }
+    #[derive(Serialize)]
+    struct Changed {
+        interface: String,
+        before: Option<diff::Peer>,
+        after: Option<diff::Peer>,
+        awaited: Vec<peer_report::AwaitedPair>,
+        routes: Change<String>,
+        saved: Option<File>,
+        daemon: Option<Daemon>,
+        trial: Option<status::Trial>,
+    }
+    Ok(Changed {
+        interface: report.interface.clone(),
+        before: report.before.as_ref().map(Into::into),
+        after: report.after.as_ref().map(Into::into),
+        awaited: report.awaited.iter().map(Into::into).collect(),
+        routes: (&report.routes).into(),
+        saved: report.saved.as_ref().map(|saved| File {
+            file: saved.file.display().to_string(),
+            removed: saved.edit.removed.clone(),
+            added: saved.edit.added.clone(),
+        }),
+        daemon: report.follower.as_ref().map(|follower| Daemon {
+            process_id: follower.process,
+            config: follower.file.as_ref().map(|file| file.display().to_string()),
+        }),
+        trial: report.trial.as_ref().map(status::Trial::of).transpose()?,
+    })
+}
+
+/// The value that `peer set --network --json` prints (docs/json.md).
+pub fn switched_json(report: &switch::Report) -> impl Serialize + use<> {
+    #[derive(Serialize)]
+    struct Switched {
+        interface: String,
+        network: String,
+        before: Option<String>,
+        peers: Vec<diff::Peer>,
+        routes: Vec<String>,
+    }
+    Switched {
+        interface: report.interface.clone(),
+        network: report.network.to_string(),
+        before: report.before.clone(),
+        peers: report.peers.iter().map(Into::into).collect(),
+        routes: texts(&report.routes),
+    }
 }
 
 /// The peers, the network that carries their traffic now, and the command that undoes the switch.

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use tunnel_user::commands::ping::{Peer, Report};
 
+use super::style::{FAULT, GOOD, paint};
+
 /// Formats one line for each address, and under a peer that is not ok a line with the remedy.
 pub fn text(report: &Report) -> String {
     let mut text = String::new();
@@ -11,13 +13,8 @@ pub fn text(report: &Report) -> String {
     let names = width(|peer| peer.name.len());
     let addresses = width(|peer| peer.private.len());
     for peer in &report.peers {
-        let _ = write!(
-            text,
-            "{:<names$}  {:<addresses$}  {:<13}",
-            peer.name,
-            peer.private,
-            state(peer)
-        );
+        let _ =
+            write!(text, "{:<names$}  {:<addresses$}  {}", peer.name, peer.private, state(peer));
         if let Some([_, mean, _]) = peer.milliseconds {
             let _ = write!(text, "  {mean:.1} ms");
         }
@@ -46,10 +43,10 @@ pub fn text(report: &Report) -> String {
     text
 }
 
-/// The state, in capitals if the peer is not ok.
+/// The column with the state, in capitals if the peer is not ok.
 fn state(peer: &Peer) -> String {
     match peer.is_ok {
-        true => peer.state.to_owned(),
-        false => peer.state.replace('-', " ").to_uppercase(),
+        true => paint(GOOD, format_args!("{:<13}", peer.state)),
+        false => paint(FAULT, format_args!("{:<13}", peer.state.replace('-', " ").to_uppercase())),
     }
 }

@@ -8,6 +8,7 @@ use tunnel_user::ops::health::Finding;
 use tunnel_user::plan::activity::Traffic;
 use tunnel_user::plan::fault::Fault;
 
+use super::style::{FAULT, paint};
 use super::text::{NOTHING_ATTACHED, ago, counted, for_now, noun, pairs};
 use super::trial;
 
@@ -81,7 +82,10 @@ fn header(interface: &Interface) -> String {
     let states = if states.is_empty() { "".into() } else { format!(": {}", states.join(", ")) };
     let faults = match interface.health.iter().filter(|finding| !finding.ok).count() {
         0 => String::new(),
-        faults => format!("; {}", counted(faults, "fault").to_uppercase()),
+        faults => {
+            let faults = counted(faults, "fault").to_uppercase();
+            format!("; {}", paint(FAULT, faults))
+        }
     };
     format!("{}: {} {}{states}{faults}", interface.interface, peers.len(), noun(peers.len()))
 }
@@ -151,8 +155,10 @@ fn peers(text: &mut String, interface: &Interface) {
             rules => format!("  bypass {}", rules.join(", ")),
         };
         let heard = match (traffic, &packets.last_heard) {
-            (Traffic::Silent, Some(last)) => format!("silent, heard {} ago", ago(last.seconds_ago)),
-            (Traffic::Silent, None) => "silent, never heard".into(),
+            (Traffic::Silent, Some(last)) => {
+                format!("{}, heard {} ago", paint(FAULT, "silent"), ago(last.seconds_ago))
+            }
+            (Traffic::Silent, None) => format!("{}, never heard", paint(FAULT, "silent")),
             (_, Some(last)) => format!("heard {} ago", ago(last.seconds_ago)),
             (_, None) if packets.is_time_unknown => "heard at an unknown time".into(),
             (_, None) => "not heard yet".into(),
@@ -207,6 +213,6 @@ fn changes(text: &mut String, interface: &Interface) {
 
 fn faults(text: &mut String, interface: &Interface) {
     for fault in interface.health.iter().filter(|finding| !finding.ok) {
-        let _ = writeln!(text, "  WRONG     {}", fault.what);
+        let _ = writeln!(text, "  {}     {}", paint(FAULT, "WRONG"), fault.what);
     }
 }

@@ -58,6 +58,11 @@ pub fn pairs(first: &[String], word: &str, second: &[String]) -> String {
     pairs.join(", ")
 }
 
+/// The items as texts, for a list in JSON.
+pub fn texts<T: ToString>(items: impl IntoIterator<Item = T>) -> Vec<String> {
+    items.into_iter().map(|item| item.to_string()).collect()
+}
+
 /// Joins items with commas, as a list on the command line.
 pub fn joined<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
     let words: Vec<_> = items.into_iter().map(|item| item.to_string()).collect();
@@ -67,6 +72,21 @@ pub fn joined<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
 /// Formats an address with its prefix length: `10.0.0.1/32`.
 pub fn with_length(address: Private) -> String {
     format!("{}/{}", address.0.address(), address.0.length())
+}
+
+/// The words of a text in lines of at most `width` columns, if no word is longer.
+pub fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 /// A duration in the unit that suits it: `0.4 s`, `34 s`, `5 min`, `3 h`, `2 d`.
@@ -83,6 +103,12 @@ pub fn ago(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_ends_before_the_word_that_does_not_fit() {
+        assert_eq!(wrapped("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrapped("one two three", 6), ["one", "two", "three"]);
+    }
 
     #[test]
     fn durations_have_the_unit_that_suits_them() {

@@ -60,6 +60,47 @@ pub fn confirmed(trial: &Trial) -> String {
     format!("{}: confirmed, {} stays\n", trial.interface, trial.subject)
 }
 
+/// The value that `confirm --json` prints (docs/json.md).
+pub fn confirmed_json(trial: &Trial) -> impl Serialize + use<> {
+    #[derive(Serialize)]
+    struct Confirmed {
+        interface: String,
+        config: Option<String>,
+        subject: String,
+    }
+    Confirmed {
+        interface: trial.interface.clone(),
+        config: trial.subject.config(),
+        subject: trial.subject.to_string(),
+    }
+}
+
+/// The value that `apply --revert --json` prints (docs/json.md).
+pub fn reverted_json(outcome: &revert::Outcome) -> impl Serialize + use<> {
+    #[derive(Serialize)]
+    struct Reverted<A, D> {
+        reverted: bool,
+        why: Option<String>,
+        config: Option<String>,
+        subject: Option<String>,
+        attached: Option<A>,
+        detached: Option<D>,
+    }
+    let (why, trial, attached, detached) = match outcome {
+        revert::Outcome::Nothing(why) => (Some(why.clone()), None, None, None),
+        revert::Outcome::WentBack(done) => (None, Some(&done.0), Some(&done.1), None),
+        revert::Outcome::Detached(done) => (None, Some(&done.0), None, done.1.as_ref()),
+    };
+    Reverted {
+        reverted: trial.is_some(),
+        why,
+        config: trial.and_then(|trial| trial.subject.config()),
+        subject: trial.map(|trial| trial.subject.to_string()),
+        attached: attached.map(|attached| attach::json(attached, None)),
+        detached: detached.map(detach::interface_json),
+    }
+}
+
 /// The report of apply --revert.
 pub fn reverted(outcome: &revert::Outcome) -> String {
     match outcome {

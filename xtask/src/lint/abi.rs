@@ -69,7 +69,9 @@ fn items(source: &str) -> String {
                 let _ = writeln!(items, "{}", line.trim_start_matches("pub "));
             }
         } else if line == "reasons! {" {
-            for line in lines.by_ref().take_while(|line| *line != "}") {
+            let lines = lines.by_ref().take_while(|line| *line != "}");
+            // A remedy has a line of its own, and is no part of the ABI.
+            for line in lines.filter(|line| !line.starts_with("Some(")) {
                 let field = line.split(',').nth(1).unwrap_or_default();
                 let _ = writeln!(items, "reason {}", field.trim());
             }
@@ -98,7 +100,8 @@ mod tests {
         }\n\
         reasons! {\n\
         \x20   /// Too short.\n\
-        \x20   Truncated, truncated, \"truncated\", Pass;\n\
+        \x20   Truncated, truncated, \"truncated\", Pass,\n\
+        \x20       Some(\"look at the sender, or at the link\");\n\
         }\n";
 
     #[test]

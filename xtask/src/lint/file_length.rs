@@ -59,7 +59,6 @@ const SHORT: &[(&str, &str)] = &[
         "in attached.rs, it would close a circle with upgrade.rs",
     ),
     ("tunnel-user/src/commands/dry_run.rs", "one file a verb"),
-    ("tunnel-user/src/output/check.rs", "one file a verb"),
     ("tunnel-user/src/output/progress.rs", "all verbs show it"),
     ("tunnel-user/src/plan/change/detach.rs", "one file a change"),
     ("xtask/src/cargo.rs", "every task runs cargo with it"),

@@ -47,6 +47,9 @@ pub struct PeerChange<'a> {
     pub is_stale: bool,
     /// The settings that the programs need.
     pub needed: Settings,
+    /// True if the programs lose the settings that are no longer needed. Otherwise the programs keep these settings,
+    /// because an attach with the unchanged file needs them again.
+    pub narrows: bool,
     /// The membership after the change.
     pub membership: &'a Membership,
     /// The options of the change.
@@ -57,7 +60,7 @@ pub struct PeerChange<'a> {
     pub routes: RouteChanges,
 }
 
-/// The steps of `change`. The programs keep settings that are no longer needed.
+/// The steps of `change`.
 #[must_use]
 pub fn change_peers<'a>(change: &PeerChange<'a>) -> Vec<Step<'a>> {
     let PeerChange { running, is_stale, needed, membership, .. } = *change;
@@ -71,7 +74,12 @@ pub fn change_peers<'a>(change: &PeerChange<'a>) -> Vec<Step<'a>> {
         Step::SetSysctls(change.sysctls.clone()),
         Step::ChangePeers(membership, change.options.clone()),
         Step::ChangeRoutes(change.routes.clone()),
-        Step::End,
     ]);
+    let narrower = LoadOptions { settings: needed, ..wider };
+    if change.narrows && narrower != wider {
+        steps.push(Step::RecordSettings(needed));
+        steps.push(Step::ReplacePrograms { from: wider, to: narrower });
+    }
+    steps.push(Step::End);
     steps
 }

@@ -244,10 +244,11 @@ fn what_can_not_be_taken_back_comes_behind_all_that_can() {
 
 #[test]
 fn a_change_of_peers_replaces_programs_that_lack_something_or_look_elsewhere() {
-    let steps_to = |running: &Membership, wanted: &Membership, is_stale: bool| {
+    let narrowed_to = |running: &Membership, wanted: &Membership, is_stale: bool, narrows: bool| {
         let change = PeerChange {
             running: programs(of(running)),
             is_stale,
+            narrows,
             needed: of(wanted),
             membership: wanted,
             options: PeerOptions::of_file(Drain::NONE, &LocalChange::first(&wanted.identity)),
@@ -256,7 +257,12 @@ fn a_change_of_peers_replaces_programs_that_lack_something_or_look_elsewhere() {
         };
         replaced(&change_peers(&change))
     };
+    let steps_to = |running: &Membership, wanted: &Membership, is_stale: bool| {
+        narrowed_to(running, wanted, is_stale, false)
+    };
     assert_eq!(steps_to(&prefix(), &v4(), false), [], "they can do more than they need");
+    assert_eq!(narrowed_to(&prefix(), &v4(), false, true), [of(&v4())], "the file is final");
+    assert_eq!(narrowed_to(&v4(), &v4(), false, true), []);
     assert_eq!(steps_to(&v4(), &prefix(), false), [of(&prefix())]);
     assert_eq!(steps_to(&v4(), &v4(), true), [of(&v4())]);
 }
