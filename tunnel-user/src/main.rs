@@ -135,10 +135,12 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
             let said = output::detach::all(&detached);
             match args.json {
                 true => print(&as_json(&output::detach::json(&detached))?)?,
-                false if said.is_empty() && detached.failures.is_empty() => print(match args.gone {
-                    true => output::detach::NOTHING_LEFT,
-                    false => output::text::NOTHING_ATTACHED,
-                })?,
+                false if said.is_empty() && detached.failures.is_empty() => {
+                    print(match args.gone {
+                        true => output::detach::NOTHING_LEFT,
+                        false => output::text::NOTHING_ATTACHED,
+                    })?
+                }
                 false => say(&said)?,
             }
             for failure in &detached.failures {

@@ -184,7 +184,10 @@ pub fn json(report: &Report, note: Option<&str>) -> impl Serialize + use<> {
 }
 
 /// The value that `attach --json` prints (docs/json.md): the report, with the changes and the trial.
-pub fn outcome_json(outcome: &Outcome, note: Option<&str>) -> Result<impl Serialize + use<>, Error> {
+pub fn outcome_json(
+    outcome: &Outcome,
+    note: Option<&str>,
+) -> Result<impl Serialize + use<>, Error> {
     #[derive(Serialize)]
     struct Attached<R, D> {
         #[serde(flatten)]

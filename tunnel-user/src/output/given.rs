@@ -17,7 +17,7 @@ pub struct Given {
 static GIVEN: OnceLock<Given> = OnceLock::new();
 
 /// The commands of rewrite.
-const VERBS: [&str; 14] = [
+const VERBS: [&str; 16] = [
     "apply",
     "attach",
     "check",
@@ -26,12 +26,14 @@ const VERBS: [&str; 14] = [
     "diff",
     "doctor",
     "downgrade",
+    "explain",
     "peer",
     "ping",
     "run",
     "stats",
     "status",
     "switch",
+    "trace",
 ];
 /// The commands that take a file.
 const WITH_FILE: [&str; 5] = ["apply", "attach", "check", "diff", "run"];

@@ -114,14 +114,10 @@ fn remedy(reason: Reason, facts: &Facts) -> Option<String> {
                            removes those of a peer"
                 .into()
         }
-        Reason::NeighborDiscovery => return None,
         Reason::Shadowed => {
             "give the host an address that no other member has (rewrite explain --all \
                              names the members)"
                 .into()
-        }
-        Reason::SourceRouted | Reason::TooManyHeaders => {
-            "send the packet without these extension headers".into()
         }
         Reason::Spoofed => format!(
             "only a forged packet has {source} here; a peer on the same network as {interface} may \
@@ -132,11 +128,14 @@ fn remedy(reason: Reason, facts: &Facts) -> Option<String> {
         }
         Reason::StrayReset => format!("on {peer}: rewrite attach"),
         Reason::PortConflict => format!("dial {destination} from {private}, or from another port"),
-        Reason::Contended => "explain the packet again: an entry was being replaced".into(),
-        Reason::Truncated | Reason::Malformed | Reason::MalformedQuote => {
-            "the sender of the packet is at fault: capture it there".into()
-        }
-        Reason::WriteFailed => "the kernel refused a write: rewrite doctor".into(),
+        Reason::NeighborDiscovery
+        | Reason::SourceRouted
+        | Reason::TooManyHeaders
+        | Reason::Contended
+        | Reason::Truncated
+        | Reason::Malformed
+        | Reason::MalformedQuote
+        | Reason::WriteFailed => return reason.remedy().map(str::to_owned),
     })
 }
 
