@@ -81,6 +81,8 @@ const RUNS: &[Run] = &[
         "control",
         &[
             "bpftool::the_map_of_peers_reads_as_text",
+            "explain::a_packet_that_arrives_meets_the_ingress_program_with_clsact",
+            "explain::the_attached_programs_and_maps_stay_as_they_are",
             "peers::a_peer_that_moved_is_followed",
             "ping::a_wrong_address_of_this_host_in_the_peers_file_is_found",
             "ping::on_healthy_hosts_each_address_is_ok_by_clsact",
@@ -122,6 +124,7 @@ const RUNS: &[Run] = &[
     run(
         "control",
         &[
+            "explain::a_packet_that_arrives_meets_the_ingress_program_at_xdp",
             "ping::on_healthy_hosts_each_address_is_ok_with_xdp",
             "undo::detach_leaves_the_host_as_it_was_with_xdp",
         ],
