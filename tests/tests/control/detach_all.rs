@@ -70,7 +70,8 @@ fn a_detach_that_is_interrupted_stops_and_the_next_one_goes_on() -> Result<()> {
         let (status, said) = process.end()?;
         ensure!(status.code() == Some(130), "{status}: {said:?}");
         ensure!(said.concat().contains("eth0 is partly detached"), "{said:?}");
-        ensure!(said.concat().contains("rewrite detach eth0"), "{said:?}");
+        let finish = format!("rewrite --netns {} detach eth0", host.name());
+        ensure!(said.concat().contains(&finish), "{said:?}");
         scenario.detach(host)?;
         before.assert_unchanged(host, "after detach went on");
     }

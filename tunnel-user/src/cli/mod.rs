@@ -2,20 +2,23 @@
 
 pub mod attach;
 pub mod explain;
+mod interface;
 pub mod peer;
+mod stats;
 pub mod trace;
 
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand};
-use tunnel_common::outcome::Reason;
 use tunnel_user::commands::ping::COUNT;
 use tunnel_user::config::DEFAULT_PATH;
 use tunnel_user::trial::ConfirmWithin;
 
 pub use attach::{AttachArgs, AttachCommand, IngressArg};
 use explain::ExplainArgs;
+use interface::{InterfaceArg, RequiredInterfaceArg};
 use peer::PeerCommand;
+pub use stats::StatsArgs;
 
 /// Hosts of a cluster keep their private addresses, while the packets between them travel as plain
 /// packets between their public addresses: rewritten in the kernel, without encapsulation.
@@ -299,36 +302,6 @@ pub struct StatusArgs {
     pub json: bool,
 }
 
-/// The arguments of `stats`.
-#[derive(Args, Debug)]
-pub struct StatsArgs {
-    /// As JSON (docs/json.md)
-    #[arg(long)]
-    pub json: bool,
-    /// Repeat every second, until interrupted
-    #[arg(long)]
-    pub watch: bool,
-    /// Print packets and bits per second over each interval, until interrupted
-    #[arg(
-        long, value_name = "SECONDS", conflicts_with = "watch",
-        value_parser = clap::value_parser!(u32).range(1..=86_400)
-    )]
-    pub interval: Option<u32>,
-    /// Only this peer, by name or private address; repeat the option for more peers
-    #[arg(long = "peer", value_name = "PEER")]
-    pub peers: Vec<String>,
-    /// Only this reason for not rewriting, such as spoofed; repeat the option for more reasons
-    #[arg(long = "reason", value_name = "REASON", value_parser = reason)]
-    pub reasons: Vec<Reason>,
-}
-
-fn reason(text: &str) -> Result<Reason, String> {
-    Reason::ALL.iter().copied().find(|reason| reason.name() == text).ok_or_else(|| {
-        let names: Vec<_> = Reason::ALL.iter().map(|reason| reason.name()).collect();
-        format!("the reasons are {}", names.join(", "))
-    })
-}
-
 /// The arguments of `apply`.
 #[derive(Args, Debug)]
 pub struct ApplyArgs {
@@ -378,42 +351,4 @@ pub struct DetachArgs {
     /// As JSON (docs/json.md)
     #[arg(long)]
     pub json: bool,
-}
-
-/// The interface that a command works on.
-#[derive(Args, Debug)]
-#[group(multiple = false)]
-pub struct InterfaceArg {
-    /// The interface; required if more than one is attached
-    #[arg(value_name = "IFACE", id = "iface")]
-    positional: Option<String>,
-    /// The same as IFACE
-    #[arg(long = "interface", value_name = "IFACE", id = "interface")]
-    option: Option<String>,
-}
-
-impl InterfaceArg {
-    /// The interface's name; `None` if the command line names none.
-    pub fn name(&self) -> Option<&str> {
-        self.positional.as_deref().or(self.option.as_deref())
-    }
-}
-
-/// The interface that a command can't do without.
-#[derive(Args, Debug)]
-#[group(required = true, multiple = false)]
-pub struct RequiredInterfaceArg {
-    /// The interface that carries the packets between the public addresses
-    #[arg(value_name = "IFACE", id = "iface")]
-    positional: Option<String>,
-    /// The same as IFACE
-    #[arg(long = "interface", value_name = "IFACE", id = "interface")]
-    option: Option<String>,
-}
-
-impl RequiredInterfaceArg {
-    /// The interface's name. The parser requires one of the arguments.
-    pub fn into_name(self) -> String {
-        self.positional.or(self.option).unwrap_or_default()
-    }
 }

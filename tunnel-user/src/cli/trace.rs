@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
 use tunnel_common::outcome::{Direction, Reason};
 use tunnel_user::commands::trace::Request;
 
-use super::InterfaceArg;
+use super::interface::InterfaceArg;
+use super::stats::reason;
 
 /// The arguments of `trace`.
 #[derive(Args, Debug)]
@@ -22,8 +22,8 @@ pub struct TraceArgs {
     #[arg(long, value_name = "PORT")]
     pub port: Option<u16>,
     /// Only packets that were not rewritten for this reason, as `rewrite stats` names it
-    #[arg(long, value_name = "REASON", value_parser = reasons(), hide_possible_values = true)]
-    pub reason: Option<String>,
+    #[arg(long, value_name = "REASON", value_parser = reason)]
+    pub reason: Option<Reason>,
     /// Only packets of this direction
     #[arg(long, value_enum)]
     pub direction: Option<DirectionArg>,
@@ -41,21 +41,14 @@ pub struct TraceArgs {
 impl TraceArgs {
     /// The wanted packets.
     pub fn request(&self) -> Request {
-        let reason = self.reason.as_ref();
         Request {
             interface: self.on.name().map(str::to_owned),
             peers: self.peers.clone(),
             port: self.port,
-            reason: reason.and_then(|name| {
-                Reason::ALL.iter().copied().find(|reason| reason.name() == name.as_str())
-            }),
+            reason: self.reason,
             direction: self.direction.map(Into::into),
         }
     }
-}
-
-fn reasons() -> PossibleValuesParser {
-    PossibleValuesParser::new(Reason::ALL.iter().map(|reason| reason.name()))
 }
 
 /// A direction on the command line.

@@ -32,3 +32,23 @@ pub fn detach<'a>(added: &BTreeSet<Private>, routes: Vec<PeerRoute>, keep: &Keep
     ]);
     steps
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_of_a_detach_says_what_it_takes_back_and_what_it_can_not() {
+        let added = BTreeSet::from([Private("10.0.0.1".parse().unwrap())]);
+        let steps = detach(&added, Vec::new(), &Keep::default());
+        let (reversible, last): (Vec<_>, Vec<_>) =
+            steps.iter().partition(|step| step.is_reversible());
+        let said = |steps: &[&Step<'_>]| steps.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let routes = "set 0 routes";
+        let first = ["create the folder of the pins", "mark the pins: detach under way", routes];
+        assert_eq!(said(&reversible), first);
+        let addresses = "remove 1 private address from lo";
+        let removed = [addresses, "detach the programs", "restore the sysctls", "remove the pins"];
+        assert_eq!(said(&last), removed);
+    }
+}

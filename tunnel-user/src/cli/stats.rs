@@ -1,0 +1,35 @@
+//! Defines the arguments of `rewrite stats`, and reads the name of a reason.
+
+use clap::Args;
+use tunnel_common::outcome::Reason;
+
+/// The arguments of `stats`.
+#[derive(Args, Debug)]
+pub struct StatsArgs {
+    /// As JSON (docs/json.md)
+    #[arg(long)]
+    pub json: bool,
+    /// Repeat every second, until interrupted
+    #[arg(long)]
+    pub watch: bool,
+    /// Print packets and bits per second over each interval, until interrupted
+    #[arg(
+        long, value_name = "SECONDS", conflicts_with = "watch",
+        value_parser = clap::value_parser!(u32).range(1..=86_400)
+    )]
+    pub interval: Option<u32>,
+    /// Only this peer, by name or private address; repeat the option for more peers
+    #[arg(long = "peer", value_name = "PEER")]
+    pub peers: Vec<String>,
+    /// Only this reason for not rewriting, such as spoofed; repeat the option for more reasons
+    #[arg(long = "reason", value_name = "REASON", value_parser = reason)]
+    pub reasons: Vec<Reason>,
+}
+
+/// The reason with this name. The error lists the names.
+pub fn reason(text: &str) -> Result<Reason, String> {
+    Reason::ALL.iter().copied().find(|reason| reason.name() == text).ok_or_else(|| {
+        let names: Vec<_> = Reason::ALL.iter().map(|reason| reason.name()).collect();
+        format!("the reasons are {}", names.join(", "))
+    })
+}
