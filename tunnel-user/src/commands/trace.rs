@@ -116,7 +116,7 @@ impl Trace {
     /// If the kernel refuses to trace a program that has replaced the former one.
     pub async fn next(&mut self) -> Result<Option<Seen>, Error> {
         loop {
-            while let Some(record) = self.tracer.next() {
+            while let Some(record) = self.tracer.take() {
                 if let Some(seen) = self.seen(&record)? {
                     return Ok(Some(seen));
                 }

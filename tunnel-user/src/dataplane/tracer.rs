@@ -153,8 +153,8 @@ impl Tracer {
         Ok(lost.iter().sum())
     }
 
-    /// The next record, if there is one.
-    pub fn next(&mut self) -> Option<Record> {
+    /// Takes the next record, if there is one.
+    pub fn take(&mut self) -> Option<Record> {
         let bytes = self.records.get_mut().next()?;
         if bytes.len() < size_of::<Record>() {
             return None;
