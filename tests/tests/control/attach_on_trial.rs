@@ -13,6 +13,7 @@ use tunnel_user::trial;
 
 use crate::apply::crowd;
 use crate::apply_comes_back::{members, require_members};
+use crate::daemon::Daemon;
 use crate::host_state::HostState;
 use crate::scenario::{CLSACT, NOTHING_MORE, Scenario, XDP, end};
 use crate::trial_state::{Guard, kill_rewrite, require_nothing_left, state_file};
@@ -124,6 +125,26 @@ fn a_first_attach_goes_back_with_all_processes_of_rewrite_killed_in_the_middle()
     halfway.require(4, &["the change was killed before it finished", "apply --revert"])?;
     guard.wait()?;
     require_gone(&scenario, host, &before)
+}
+
+#[test]
+fn a_daemon_leaves_a_first_attach_on_trial_alone_and_does_not_repeat_it() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    let before = HostState::of(host)?;
+    scenario.attach(host, &on_trial("6s", NOTHING_MORE))?;
+    let guard = Guard::of(host)?;
+    let daemon = Daemon::start(&scenario, host, NOTHING_MORE)?;
+    daemon.wait_for("cluster.toml on trial, until ")?;
+    guard.wait()?;
+    daemon.wait_for("the trial of this file ended without a confirmation")?;
+    before.assert_unchanged(host, "after the rollback");
+    // A corrected file is followed.
+    let text = std::fs::read_to_string(scenario.path("cluster.toml"))?;
+    scenario.file("cluster.toml", format!("revision = 2\n{text}"))?;
+    daemon.wait_for("eth0 matches ")?;
+    daemon.terminate()?;
+    scenario.require_healthy(host)
 }
 
 #[test]

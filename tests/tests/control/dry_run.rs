@@ -148,6 +148,7 @@ fn the_ssh_over_the_cable_is_named_before_it_ends_and_one_between_public_address
     let trial = [&attach[..], &["--confirm-within", "1h"]].concat();
     let said = with_ssh(&trial, client, at_cable)?;
     said.require(0, &["this attach can end your ssh, 10.0.0.1:2222"])?;
+    scenario.rewrite.run(a, &["apply", "--revert"])?;
     drop((cable, public));
     Ok(())
 }

@@ -28,9 +28,14 @@ fn commands_that_look_change_nothing_and_say_what_does() -> Result<()> {
         &["stats", "--json"],
         &["peer", "list"],
         &["diff", "--config", &path],
+        &["attach", "eth0", "--config", &path, "--dry-run"],
     ] {
         let ended = scenario.try_run(host, words)?;
-        ended.require(6, &["eth0 is attached by rewrite 0.1.0 (ABI 2)", "rewrite attach eth0"])?;
+        let attach = match words.contains(&"--config") {
+            true => format!("rewrite attach --config {path} eth0"),
+            false => "rewrite attach eth0".to_owned(),
+        };
+        ended.require(6, &["eth0 is attached by rewrite 0.1.0 (ABI 2)", &attach])?;
         before.assert_unchanged(host, &ended.line);
     }
     let ended = scenario.try_run(host, &["check", "--config", &path])?;
