@@ -125,8 +125,8 @@ mod programs {
             return 0;
         }
         record.reason = NO_REASON;
-        for index in 0..REASONS {
-            if counters[index].packets != traced.counters[index].packets {
+        for (index, (now, before)) in counters.iter().zip(&traced.counters).enumerate() {
+            if now.packets != before.packets {
                 record.reason = index as u32;
             }
         }
@@ -136,7 +136,9 @@ mod programs {
         record.direction = direction as u32;
         // SAFETY: the helper has no requirements.
         record.time = unsafe { bpf_ktime_get_ns() };
-        if RECORDS.output(&*record, 0).is_err() {
+        // By reference: the stack has no room for a record.
+        let record: &Record = record;
+        if RECORDS.output(record, 0).is_err() {
             lose();
         }
         0
