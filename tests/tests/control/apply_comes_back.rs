@@ -248,11 +248,12 @@ fn going_back_is_tried_again_when_it_fails() -> Result<()> {
     let before = members(&scenario)?;
     scenario.file("other.toml", CLUSTER)?;
     let path = scenario.path("other.toml");
-    scenario.rewrite.run(host, &apply(&path, "1s"))?;
+    // The time counts from the start of apply, which may take seconds on a busy machine: the route has to come first.
+    scenario.rewrite.run(host, &apply(&path, "8s"))?;
     let guard = Guard::of(host)?;
     host.run(&["ip", "route", "add", "blackhole", "10.0.0.2/32"])?;
     let log = state_file(host, "guard.log")?;
-    wait_until("a failure in the log", Duration::from_secs(10), || {
+    wait_until("a failure in the log", Duration::from_secs(20), || {
         let said = fs::read_to_string(&log).unwrap_or_default();
         Ok((said.contains("10.0.0.2") && said.contains("help: ")).then_some(()))
     })?;

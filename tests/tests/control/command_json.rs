@@ -47,12 +47,20 @@ fn every_command_but_the_daemon_takes_json() -> Result<()> {
     Ok(())
 }
 
+/// The lab's file, with one member more.
+fn with_another_member(scenario: &Scenario) -> String {
+    let more = "[[member]]\nname = \"srvd\"\nprivate = \"10.0.0.4\"\npublic = \"192.0.2.4\"\n";
+    format!("{}{more}", scenario.lab.cluster_toml())
+}
+
 #[test]
 fn an_interface_stands_alone_or_behind_its_option() -> Result<()> {
     let scenario = Scenario::new()?;
     let host = &scenario.lab.a;
     let path = scenario.path("cluster.toml");
     let config = ["--config", &path];
+    let more = scenario.file("more.toml", with_another_member(&scenario))?.display().to_string();
+    let more = ["--config", &more];
     let peer = ["--private", "10.0.0.3", "--public", "192.0.2.3"];
     for form in [&["eth0"][..], &["--interface", "eth0"]] {
         let run = |words: &[&str]| scenario.rewrite.run(host, words);
@@ -63,7 +71,7 @@ fn an_interface_stands_alone_or_behind_its_option() -> Result<()> {
         run(&[&["peer", "remove", "srvc"], form].concat())?;
         let other = scenario.try_run(host, &["peer", "remove", "srvb", "eth9"])?;
         other.require(4, &["eth9 is not attached"])?;
-        run(&[&["apply"], form, &config, &["--confirm-within", "60s"]].concat())?;
+        run(&[&["apply"], form, &more, &["--confirm-within", "60s"]].concat())?;
         run(&[&["confirm"], form].concat())?;
         run(&[&["apply", "--revert"], form].concat())?;
         run(&[&["downgrade"], form].concat())?;
@@ -83,11 +91,7 @@ fn each_command_prints_one_object_with_the_documented_fields() -> Result<()> {
     let scenario = Scenario::new()?;
     let host = &scenario.lab.a;
     let path = scenario.path("cluster.toml");
-    let more = format!(
-        "{}[[member]]\nname = \"srvd\"\nprivate = \"10.0.0.4\"\npublic = \"192.0.2.4\"\n",
-        scenario.lab.cluster_toml()
-    );
-    let more = scenario.file("more.toml", more)?.display().to_string();
+    let more = scenario.file("more.toml", with_another_member(&scenario))?.display().to_string();
     let changed = "interface before after awaited routes saved daemon trial";
     let add = "peer add srvc --private 10.0.0.3 --public 192.0.2.3 --save --config FILE";
     for (line, wanted) in [
@@ -103,7 +107,7 @@ fn each_command_prints_one_object_with_the_documented_fields() -> Result<()> {
         ("doctor", "findings interfaces reached"),
         (
             "diff --config FILE",
-            "interface attached same local_members peers changed_peers addresses routes",
+            "interface attached same local_members peers changed_peers addresses routes bypass settings",
         ),
         (add, changed),
         ("peer set srvc --direct true", changed),

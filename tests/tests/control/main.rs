@@ -95,6 +95,7 @@ mod upgrade_contents;
 mod upgrade_killed;
 mod verbose;
 mod whole_routes;
+mod wrong_addresses;
 mod wrong_files;
 mod xdp;
 mod xdp_refused;

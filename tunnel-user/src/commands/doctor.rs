@@ -3,6 +3,7 @@
 use std::fs;
 
 use serde::Serialize;
+use tunnel_common::outcome::{Direction, Reason};
 
 use super::{ping, status};
 use crate::error::Error;
@@ -10,8 +11,10 @@ use crate::host::firewall_rules;
 use crate::host::netlink::Netlink;
 use crate::host::snapshot::Snapshot;
 use crate::host::tcp_connections;
+use crate::model::text::counted;
 use crate::ops::attached::{self, Running};
 use crate::ops::reverse_path;
+use crate::plan::attach_point::BOTH;
 use crate::plan::connections_astray::{Astray, KnownAddresses};
 use crate::plan::fault::Fault;
 use crate::plan::firewall::{self, MemberAddresses};
@@ -78,7 +81,19 @@ pub async fn run() -> Result<Report, Error> {
     let request = status::Request { require: true, ..status::Request::default() };
     let status = status::run(&request).await?;
     let mut findings = Vec::new();
+    let (running, memberships) = attached::undisturbed(async |folders| {
+        let open = |folder| {
+            let running = Running::open(folder)?;
+            let membership = running.membership()?;
+            Ok((running, membership))
+        };
+        let opened = folders.into_iter().map(open).collect::<Result<Vec<_>, Error>>()?;
+        Ok(opened.into_iter().unzip::<_, _, Vec<_>, Vec<_>>())
+    })
+    .await?;
+    let before = not_rewritten(&running)?;
     let pinged = ping::unless_gateway(&[]).await?;
+    findings.extend(growth(&running, &before, &not_rewritten(&running)?));
     let peers = || pinged.iter().flat_map(|pinged| &pinged.peers);
     for interface in &status.interfaces {
         for found in &interface.health {
@@ -98,16 +113,6 @@ pub async fn run() -> Result<Report, Error> {
         leftovers
             .map(|left| Finding::new(Fault::Leftover, true, &left.what).with_remedy(&left.remedy)),
     );
-    let (running, memberships) = attached::undisturbed(async |folders| {
-        let open = |folder| {
-            let running = Running::open(folder)?;
-            let membership = running.membership()?;
-            Ok((running, membership))
-        };
-        let opened = folders.into_iter().map(open).collect::<Result<Vec<_>, Error>>()?;
-        Ok(opened.into_iter().unzip::<_, _, Vec<_>, Vec<_>>())
-    })
-    .await?;
     let snapshot = Snapshot::take(&Netlink::connect()?).await?;
     for (running, membership) in running.iter().zip(&memberships) {
         reverse_paths(running, membership, &snapshot, &mut findings);
@@ -223,6 +228,46 @@ fn connections(
         findings.push(Finding::new(fault, false, what).with_remedy(remedy));
     }
     Ok(())
+}
+
+/// The counts of the packets that were not rewritten, for reasons that harm, by interface and direction. A stray reset is
+/// left out: the programs drop it to protect a connection.
+fn not_rewritten(running: &[Running]) -> Result<Vec<Vec<(Reason, u64)>>, Error> {
+    let harms = |reason: Reason| reason.remedy().is_some() && reason != Reason::StrayReset;
+    let counts = |(running, direction): (&Running, Direction)| {
+        let counts = running.maps.reason_counters(direction)?;
+        let counts = counts.into_iter().filter(|(reason, _)| harms(*reason));
+        Ok(counts.map(|(reason, count)| (reason, count.packets)).collect())
+    };
+    let places = running.iter().flat_map(|running| BOTH.map(|direction| (running, direction)));
+    places.map(counts).collect()
+}
+
+/// The reasons whose counts have grown.
+fn growth(
+    running: &[Running],
+    before: &[Vec<(Reason, u64)>],
+    after: &[Vec<(Reason, u64)>],
+) -> Vec<Finding> {
+    let places = running.iter().flat_map(|running| ["egress", "ingress"].map(|at| (running, at)));
+    let mut findings = Vec::new();
+    for ((running, at), (before, after)) in places.zip(before.iter().zip(after)) {
+        for ((reason, before), (_, after)) in before.iter().zip(after) {
+            let packets = after.saturating_sub(*before);
+            if packets > 0 {
+                let what = format!(
+                    "not rewritten at {at} during the pings: {}, {}: {}",
+                    counted(packets, "packet"),
+                    reason.name(),
+                    reason.description()
+                );
+                let finding = Finding::new(Fault::NotRewritten, false, what);
+                let finding = finding.on(running.folder.interface());
+                findings.push(finding.with_remedy(reason.remedy().unwrap_or_default()));
+            }
+        }
+    }
+    findings
 }
 
 /// The finding that the kernel's table of connections is nearly full.

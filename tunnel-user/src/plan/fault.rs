@@ -59,6 +59,7 @@ faults! {
     ReversePath, "reverse-path", "the kernel drops packets of peers that arrive on this interface while their route leads through another";
     ForeignConnection, "foreign-connection", "packets from an address that is no member's are not rewritten, and reach no peer";
     PublicConnection, "public-connection", "a connection from the public address ends when this host's public address changes";
+    NotRewritten, "not-rewritten", "packets of peers pass with their addresses as they are, or are dropped";
     Conntrack, "conntrack", "with a full connection table, the kernel drops packets of new connections";
 }
 

@@ -62,15 +62,16 @@ pub fn advice(state: State, facts: &Facts, observed: &Observed) -> (String, Opti
                 format!("attached without an entry for {source}"),
                 format!(
                     "packets of {own} arrive there from {source}: give both hosts a file with this \
-                     public address for {own}, and rewrite attach; or {public} is another host"
+                     public address for {own}, and rewrite attach; behind a 1:1 NAT: with the underlay \
+                     that it translates; or {public} is another host"
                 ),
             )
         }
         State::NotAttached => (
             format!("answers from {public} without the stamp of rewrite"),
             format!(
-                "on {peer}: rewrite attach; if it is attached: by an older version, or {public} is \
-                 another host, or the way to it is native"
+                "on {peer}: rewrite attach; if it is attached: with a wrong underlay (rewrite doctor \
+                 there), or by an older version, or {public} is another host"
             ),
         ),
         State::Lossy => (
