@@ -1,9 +1,12 @@
 //! Tests that `rewrite trace` shows live packets as the host sees them and as the network sees them, and leaves nothing
 //! behind.
 
+use std::collections::BTreeSet;
+use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use aya::programs::loaded_links;
 use nix::sys::signal::Signal;
 use pcap_parser::pcapng::{Block, OptionCode};
 use pcap_parser::{PcapBlockOwned, PcapError, create_reader};
@@ -136,7 +139,7 @@ fn a_file_holds_each_packet_on_both_sides() -> Result<()> {
     require_ping(host)?;
     let (status, lines) = process.end()?;
     ensure!(status.success(), "{lines:?}");
-    let file = std::fs::read(&path)?;
+    let file = fs::read(&path)?;
     let mut packets = Vec::new();
     let mut reader =
         create_reader(1 << 20, &file[..]).map_err(|_| anyhow::anyhow!("no capture"))?;
@@ -144,6 +147,10 @@ fn a_file_holds_each_packet_on_both_sides() -> Result<()> {
         let (offset, block) = match reader.next() {
             Ok(next) => next,
             Err(PcapError::Eof) => break,
+            Err(PcapError::Incomplete(_)) => {
+                reader.refill().map_err(|error| anyhow::anyhow!("no capture: {error:?}"))?;
+                continue;
+            }
             Err(error) => anyhow::bail!("the capture is cut: {error:?}"),
         };
         if let PcapBlockOwned::NG(Block::EnhancedPacket(packet)) = block {
@@ -201,28 +208,37 @@ fn nothing_is_left_of_a_trace_that_was_killed() -> Result<()> {
     let scenario = Scenario::new()?;
     let host = &scenario.lab.a;
     scenario.attach_both(NOTHING_MORE)?;
-    let json = |words: &[&str]| -> Result<Value> {
-        Ok(serde_json::from_str(&host.run(&[&["bpftool", "--json"], words].concat())?)?)
-    };
-    let mut programs = Vec::new();
-    for name in ["rewrite_egress", "rewrite_ingress"] {
-        let pin = scenario.pin(host, name)?;
-        let pin = pin.to_str().context("a path")?;
-        programs.push(json(&["prog", "show", "pinned", pin])?["id"].clone());
-    }
-    let links = || -> Result<usize> {
-        let listed = json(&["link"])?;
-        let listed = listed.as_array().context("no links")?;
-        Ok(listed.iter().filter(|link| programs.contains(&link["target_obj_id"])).count())
-    };
     let process = trace(&scenario, host, &[])?;
-    assert_eq!(links()?, 4);
+    let links = links_of(&process)?;
+    assert_eq!(links.len(), 4, "{links:?}");
     process.signal(Signal::SIGINT)?;
     let (status, lines) = process.end()?;
     ensure!(status.success(), "{lines:?}");
-    assert_eq!(links()?, 0);
+    assert_eq!(loaded(&links)?, BTreeSet::new());
 
-    trace(&scenario, host, &[])?.kill()?;
-    wait_until("the end of the links", PATIENCE, || Ok((links()? == 0).then_some(())))?;
+    let process = trace(&scenario, host, &[])?;
+    let links = links_of(&process)?;
+    assert_eq!(loaded(&links)?, links);
+    process.kill()?;
+    wait_until("the end of the links", PATIENCE, || Ok(loaded(&links)?.is_empty().then_some(())))?;
     scenario.require_traffic()
+}
+
+/// The ids of the links with which a process traces.
+fn links_of(process: &Process) -> Result<BTreeSet<u32>> {
+    let mut links = BTreeSet::new();
+    for entry in fs::read_dir(format!("/proc/{}/fdinfo", process.id()))? {
+        let info = fs::read_to_string(entry?.path()).unwrap_or_default();
+        if info.contains("link_type:\ttracing") {
+            let id = info.lines().find_map(|line| line.strip_prefix("link_id:\t"));
+            links.insert(id.context("no link id")?.parse()?);
+        }
+    }
+    Ok(links)
+}
+
+/// The links that the kernel still has.
+fn loaded(links: &BTreeSet<u32>) -> Result<BTreeSet<u32>> {
+    let ids = loaded_links().filter_map(Result::ok).map(|link| link.id());
+    Ok(ids.filter(|id| links.contains(id)).collect())
 }

@@ -250,6 +250,7 @@ fn load(
         instruction_count: function.instructions.len() as u32,
         instructions: function.instructions.as_ptr() as u64,
         license: object.license.as_ptr() as u64,
+        name: kernel_name(name),
         attach_type,
         traced_function,
         traced_program: number(traced),
@@ -273,6 +274,13 @@ fn load(
     let lines: Vec<_> = log.trim_end_matches('\0').lines().collect();
     let last = lines[lines.len().saturating_sub(LOG_LINES)..].join("\n");
     Err(io::Error::new(refusal.kind(), format!("{refusal}\n{last}").trim_end().to_owned()))
+}
+
+/// The name as the kernel keeps it: 15 characters and a zero.
+fn kernel_name(name: &str) -> [u8; 16] {
+    let mut kept = [0; 16];
+    kept.iter_mut().zip(name.bytes().take(15)).for_each(|(kept, byte)| *kept = byte);
+    kept
 }
 
 fn attach(program: &OwnedFd) -> io::Result<OwnedFd> {
