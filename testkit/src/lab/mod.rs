@@ -13,6 +13,7 @@
 mod addresses;
 mod four_hosts;
 mod nic;
+mod one_to_one_nat;
 mod vlan;
 mod wiring;
 
@@ -30,6 +31,7 @@ pub use self::addresses::{
 };
 pub use self::four_hosts::{FourHosts, SECOND_INTERFACE};
 pub use self::nic::{End, Nic};
+pub use self::one_to_one_nat::TRANSLATED;
 pub use self::vlan::{VLAN_INTERFACE, VLAN_SWITCH};
 pub use self::wiring::{add_address, join};
 use self::wiring::{limit_route, option, set_offloads};

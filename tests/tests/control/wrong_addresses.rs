@@ -2,30 +2,13 @@
 //! succeeds with both.
 
 use anyhow::{Result, ensure};
-use testkit::lab::{
-    B_PRIVATE, B_PUBLIC, LabOptions, PUBLIC_INTERFACE, ROUTER_B, add_address, join,
-};
+use testkit::lab::{B_PRIVATE, B_PUBLIC, PUBLIC_INTERFACE, TRANSLATED, add_address, join};
 
 use crate::process::Process;
 use crate::scenario::{NOTHING_MORE, Scenario};
 
-/// The 1:1 NAT in front of srvb translates this address, and no other one.
-const TRANSLATED: &str = "172.31.0.5";
 /// An address that srvb has as well.
 const OTHER: &str = "172.31.0.6";
-
-/// A stateless NAT, in both directions.
-const NAT: &str = "
-    table ip nat11 {
-        chain in {
-            type filter hook prerouting priority raw;
-            ip daddr 203.0.113.2 ip daddr set 172.31.0.5
-        }
-        chain out {
-            type filter hook postrouting priority srcnat;
-            ip saddr 172.31.0.5 ip saddr set 203.0.113.2
-        }
-    }";
 
 #[test]
 fn an_address_that_two_hosts_have_is_found() -> Result<()> {
@@ -52,19 +35,9 @@ fn an_address_that_two_hosts_have_is_found() -> Result<()> {
 
 #[test]
 fn a_wrong_underlay_behind_a_one_to_one_nat_is_found() -> Result<()> {
-    let scenario = Scenario::with(LabOptions::default())?;
-    let (a, b, router) = (&scenario.lab.a, &scenario.lab.b, &scenario.lab.router);
-    b.run(&["ip", "address", "flush", "dev", PUBLIC_INTERFACE])?;
-    router.run(&["ip", "address", "flush", "dev", ROUTER_B])?;
-    for (host, interface, address) in [
-        (router, ROUTER_B, "172.31.0.1/24"),
-        (b, PUBLIC_INTERFACE, "172.31.0.5/24"),
-        (b, PUBLIC_INTERFACE, "172.31.0.6/24"),
-    ] {
-        host.run(&["ip", "address", "add", address, "dev", interface])?;
-    }
-    b.run(&["ip", "route", "add", "default", "via", "172.31.0.1"])?;
-    router.run(&["nft", NAT])?;
+    let scenario = Scenario::new()?;
+    let (a, b) = (&scenario.lab.a, &scenario.lab.b);
+    scenario.lab.put_b_behind_nat(&[OTHER])?;
     let with = |underlay| format!("{}underlay = \"{underlay}\"\n", scenario.lab.cluster_toml());
     scenario.file("cluster.toml", with(OTHER))?;
     scenario.attach_both(NOTHING_MORE)?;

@@ -3,23 +3,10 @@
 use anyhow::Result;
 use testkit::capture::Capture;
 use testkit::frame::{bad_checksums, private_addresses};
-use testkit::lab::{IPV4, LabOptions, PUBLIC_INTERFACE, ROUTER_A, ROUTER_B};
+use testkit::lab::{IPV4, LabOptions, ROUTER_A, ROUTER_B, TRANSLATED};
 
 use crate::cluster::Cluster;
 use crate::conversation::{self, MEGABYTE};
-
-/// A stateless NAT, in both directions.
-const NAT: &str = "
-    table ip nat11 {
-        chain in {
-            type filter hook prerouting priority raw;
-            ip daddr 203.0.113.2 ip daddr set 172.31.0.5
-        }
-        chain out {
-            type filter hook postrouting priority srcnat;
-            ip saddr 172.31.0.5 ip saddr set 203.0.113.2
-        }
-    }";
 
 #[test]
 fn a_member_behind_one_to_one_nat_is_reached_and_reaches() -> Result<()> {
@@ -32,16 +19,9 @@ fn a_member_behind_one_to_one_nat_is_reached_and_reaches() -> Result<()> {
         },
     )?;
     let lab = &cluster.lab;
-    for (host, interface, address) in
-        [(&lab.router, ROUTER_B, "172.31.0.1/24"), (&lab.b, PUBLIC_INTERFACE, "172.31.0.5/24")]
-    {
-        host.run(&["ip", "address", "flush", "dev", interface])?;
-        host.run(&["ip", "address", "add", address, "dev", interface])?;
-    }
-    lab.b.run(&["ip", "route", "add", "default", "via", "172.31.0.1"])?;
-    lab.router.run(&["nft", NAT])?;
+    lab.put_b_behind_nat(&[])?;
     let text = lab.cluster_toml();
-    cluster.write_file(&format!("{text}underlay = \"172.31.0.5\"\n"))?;
+    cluster.write_file(&format!("{text}underlay = \"{TRANSLATED}\"\n"))?;
     for host in [&lab.a, &lab.b] {
         cluster.attach(host, &[])?;
     }

@@ -1,5 +1,5 @@
-//! Makes the bpf(2) calls that aya 0.14 lacks: opens a pinned object, and queries an object by its descriptor. A query
-//! by id would need CAP_SYS_ADMIN.
+//! Makes the bpf(2) calls that aya 0.14 lacks: loads a program from its instructions, opens a pinned object, and queries
+//! an object by its descriptor. A query by id would need CAP_SYS_ADMIN.
 
 use std::ffi::CString;
 use std::io;
@@ -12,6 +12,7 @@ use std::ptr;
 use nix::libc;
 
 /// Linux, include/uapi/linux/bpf.h, enum bpf_cmd.
+const BPF_PROG_LOAD: libc::c_long = 5;
 const BPF_OBJ_GET: libc::c_long = 7;
 const BPF_OBJ_GET_INFO_BY_FD: libc::c_long = 15;
 
@@ -27,6 +28,46 @@ struct GetInfo {
     fd: u32,
     length: u32,
     info: u64,
+}
+
+/// The fields of `union bpf_attr` for BPF_PROG_LOAD, up to the traced program.
+#[repr(C)]
+#[derive(Default)]
+pub(super) struct ProgramLoad {
+    pub(super) program_type: u32,
+    pub(super) instruction_count: u32,
+    pub(super) instructions: u64,
+    pub(super) license: u64,
+    pub(super) log_level: u32,
+    pub(super) log_size: u32,
+    pub(super) log: u64,
+    pub(super) kernel_version: u32,
+    pub(super) flags: u32,
+    pub(super) name: [u8; 16],
+    pub(super) interface: u32,
+    pub(super) attach_type: u32,
+    pub(super) btf: u32,
+    pub(super) function_size: u32,
+    pub(super) functions: u64,
+    pub(super) function_count: u32,
+    pub(super) line_size: u32,
+    pub(super) lines: u64,
+    pub(super) line_count: u32,
+    pub(super) traced_function: u32,
+    pub(super) traced_program: u32,
+    pub(super) padding: u32,
+}
+
+/// Loads a program.
+///
+/// # Errors
+/// The kernel's errors.
+///
+/// # Safety
+/// The pointers in `load` are valid for the call, with the counts and sizes beside them; the license is terminated.
+pub(super) unsafe fn load_program(load: &mut ProgramLoad) -> io::Result<OwnedFd> {
+    // SAFETY: `load` is the command's struct; the caller guarantees its pointers.
+    unsafe { open(BPF_PROG_LOAD, load) }
 }
 
 /// Opens the object that is pinned at `path`.

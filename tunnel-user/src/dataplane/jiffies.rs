@@ -6,13 +6,12 @@ use std::mem::size_of_val;
 use nix::libc;
 use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 
-use super::bpf_call::{call, number, open};
+use super::bpf_call::{ProgramLoad, call, load_program, number};
 use crate::error::{Context as _, Error};
 use crate::host::clock;
 use crate::plan::activity::Clock;
 
 /// Linux, include/uapi/linux/bpf.h, enum bpf_cmd and enum bpf_prog_type.
-const BPF_PROG_LOAD: libc::c_long = 5;
 const BPF_PROG_TEST_RUN: libc::c_long = 10;
 const BPF_PROG_TYPE_SCHED_CLS: u32 = 3;
 
@@ -39,18 +38,6 @@ struct Instruction {
     registers: u8,
     offset: i16,
     immediate: i32,
-}
-
-/// The fields of `union bpf_attr` for BPF_PROG_LOAD, up to the log.
-#[repr(C)]
-struct Load {
-    program_type: u32,
-    instruction_count: u32,
-    instructions: u64,
-    license: u64,
-    log_level: u32,
-    log_size: u32,
-    log: u64,
 }
 
 /// The fields of `union bpf_attr` for BPF_PROG_TEST_RUN, up to the duration.
@@ -90,17 +77,15 @@ fn now() -> io::Result<u64> {
 }
 
 fn run() -> io::Result<u64> {
-    let mut load = Load {
+    let mut load = ProgramLoad {
         program_type: BPF_PROG_TYPE_SCHED_CLS,
         instruction_count: PROGRAM.len() as u32,
         instructions: PROGRAM.as_ptr() as u64,
         license: c"Dual MIT/GPL".as_ptr() as u64,
-        log_level: 0,
-        log_size: 0,
-        log: 0,
+        ..ProgramLoad::default()
     };
-    // SAFETY: `load` is the command's struct; the instructions and the license outlive the call.
-    let program = unsafe { open(BPF_PROG_LOAD, &mut load)? };
+    // SAFETY: the instructions and the license outlive the call.
+    let program = unsafe { load_program(&mut load)? };
     // The kernel takes no packet that is shorter than an Ethernet header (net/bpf/test_run.c, bpf_test_init).
     let mut packet = [0_u8; 64];
     let len = size_of_val(&packet) as u32;

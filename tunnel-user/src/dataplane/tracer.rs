@@ -18,7 +18,7 @@ use tunnel_common::trace::{
     Record, XDP_ENTRY, XDP_EXIT,
 };
 
-use super::bpf_call::{info, number, open, open_pinned};
+use super::bpf_call::{ProgramLoad, info, load_program, number, open, open_pinned};
 use super::kernel_btf::KernelBtf;
 use super::loader::loader;
 use super::pins::Folder;
@@ -28,7 +28,6 @@ use crate::plan::attach_point::{AttachPoint, BOTH, Program};
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/trace.o"));
 
 /// Linux, include/uapi/linux/bpf.h, enum bpf_cmd, enum bpf_prog_type and enum bpf_attach_type.
-const BPF_PROG_LOAD: libc::c_long = 5;
 const BPF_RAW_TRACEPOINT_OPEN: libc::c_long = 17;
 const BPF_PROG_TYPE_TRACING: u32 = 26;
 const BPF_TRACE_FENTRY: u32 = 24;
@@ -37,34 +36,6 @@ const BPF_TRACE_FEXIT: u32 = 25;
 /// The verifier's log: its room in bytes, and the number of its last lines that an error shows.
 const LOG_LEN: usize = 1 << 20;
 const LOG_LINES: usize = 12;
-
-/// The fields of `union bpf_attr` for BPF_PROG_LOAD, up to the traced program.
-#[repr(C)]
-#[derive(Default)]
-struct Load {
-    program_type: u32,
-    instruction_count: u32,
-    instructions: u64,
-    license: u64,
-    log_level: u32,
-    log_size: u32,
-    log: u64,
-    kernel_version: u32,
-    flags: u32,
-    name: [u8; 16],
-    interface: u32,
-    attach_type: u32,
-    btf: u32,
-    function_size: u32,
-    functions: u64,
-    function_count: u32,
-    line_size: u32,
-    lines: u64,
-    line_count: u32,
-    traced_function: u32,
-    traced_program: u32,
-    padding: u32,
-}
 
 /// The fields of `union bpf_attr` for BPF_RAW_TRACEPOINT_OPEN.
 #[repr(C)]
@@ -245,7 +216,7 @@ fn load(
         .get(name)
         .and_then(|program| object.functions.get(&program.function_key()))
         .ok_or_else(|| io::Error::other(format!("the object lacks the program {name}")))?;
-    let mut load = Load {
+    let mut load = ProgramLoad {
         program_type: BPF_PROG_TYPE_TRACING,
         instruction_count: function.instructions.len() as u32,
         instructions: function.instructions.as_ptr() as u64,
@@ -254,10 +225,10 @@ fn load(
         attach_type,
         traced_function,
         traced_program: number(traced),
-        ..Load::default()
+        ..ProgramLoad::default()
     };
-    // SAFETY: `load` is the command's struct; the instructions and the license outlive the call.
-    let refusal = match unsafe { open(BPF_PROG_LOAD, &mut load) } {
+    // SAFETY: the instructions and the license outlive the call.
+    let refusal = match unsafe { load_program(&mut load) } {
         Ok(program) => return Ok(program),
         Err(refusal) => refusal,
     };
@@ -267,7 +238,7 @@ fn load(
     load.log_size = LOG_LEN as u32;
     load.log = log.as_mut_ptr() as u64;
     // SAFETY: as above; the log has room for the given number of bytes.
-    if let Ok(program) = unsafe { open(BPF_PROG_LOAD, &mut load) } {
+    if let Ok(program) = unsafe { load_program(&mut load) } {
         return Ok(program);
     }
     let log = String::from_utf8_lossy(&log);

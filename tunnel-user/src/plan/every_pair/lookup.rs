@@ -80,6 +80,23 @@ impl<'a, A: Address> Lookup<'a, A> {
         self.entries.find_if(address, is_there)
     }
 
+    /// The entry under `address`, which must have this role.
+    fn entry(
+        &self,
+        without: Option<usize>,
+        address: A,
+        role: u8,
+    ) -> Result<(&'a Range<A>, &'a Peer<A>), String> {
+        let Some((key, entry)) = self.find(without, address) else {
+            return Err(format!("no entry is under {}", address.ip()));
+        };
+        if entry.role == role {
+            return Ok((key, entry));
+        }
+        let wanted = if role == ROLE_PRIVATE { "private" } else { "public" };
+        Err(format!("{} is not a {wanted} key", key.prefix()))
+    }
+
     /// Requires that a packet to the host's private address at this position goes to its public address. `without` is
     /// the sender, whose host lacks its own entries.
     fn reaches(
@@ -92,12 +109,7 @@ impl<'a, A: Address> Lookup<'a, A> {
         let Some((private, public)) = self.own_addresses(index, host, position)? else {
             return Ok(());
         };
-        let Some((key, entry)) = self.find(without, private) else {
-            return Err(format!("no entry is under {}", private.ip()));
-        };
-        if entry.role != ROLE_PRIVATE {
-            return Err(format!("{} is not a private key", key.prefix()));
-        }
+        let (key, entry) = self.entry(without, private, ROLE_PRIVATE)?;
         let goes_to = at(entry.public, entry.length, key, private);
         if goes_to != public {
             let (private, goes_to, public) = (private.ip(), goes_to.ip(), public.ip());
@@ -152,12 +164,7 @@ impl<'a, A: Address> Lookup<'a, A> {
         let Some((private, public)) = self.own_addresses(index, host, position)? else {
             return Ok(());
         };
-        let Some((key, entry)) = self.find(without, public) else {
-            return Err(format!("no entry is under {}", public.ip()));
-        };
-        if entry.role != ROLE_PUBLIC {
-            return Err(format!("{} is not a public key", key.prefix()));
-        }
+        let (key, entry) = self.entry(without, public, ROLE_PUBLIC)?;
         let comes_from = at(entry.private, entry.length, key, public);
         if comes_from == private {
             return Ok(());
