@@ -48,11 +48,11 @@ pub struct Frame {
     pub len: u32,
     /// The number of valid bytes in `bytes`.
     pub captured: u32,
-    /// The first bytes of the frame. Other bytes may be remains of an earlier frame.
+    /// The first bytes of the frame, and zeros behind them.
     pub bytes: [u8; SNAP_LEN],
 }
 
-/// What one program did to one packet that concerns a peer.
+/// The effect of a program on one packet that it rewrote, stamped or counted.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record {

@@ -1,9 +1,11 @@
 //! Defines the programs of `rewrite trace`, which run before and after the dataplane's programs (fentry and fexit on a
-//! BPF program: Linux 5.5, kernel/bpf/verifier.c, bpf_check_attach_target). Without a trace they are not loaded, and
-//! cost nothing.
+//! BPF program: Linux 5.5, kernel/bpf/verifier.c, commit 5b92a28aae4d). Without a trace they are not loaded, and cost
+//! nothing.
 //!
-//! The program before takes a copy of the frame and of the reason counters; the program after compares. Nothing runs on
-//! this CPU between the two but the traced program: the kernel disables bottom halves around tc and XDP programs.
+//! The program before takes a copy of the frame and of the reason counters; the program after compares. No other packet
+//! passes the traced program on this CPU in between: the kernel disables bottom halves around tc and XDP programs.
+//!
+//! A copy holds the linear part of an skb. A packet whose headers were outside of it is seen only if a reason counted it.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 
 #[cfg(target_arch = "bpf")]
@@ -151,15 +153,20 @@ mod programs {
         unsafe { *lost += 1 };
     }
 
-    /// True if the captured bytes differ. Bytes behind the captured ones are equal: `take` clears them.
+    /// True if bytes differ that both copies hold. The traced program may have moved more of the headers into the linear
+    /// part, which alone is no change.
     #[inline(always)]
     fn differ(before: &Frame, after: &Frame) -> bool {
         let words = |frame: &Frame| {
             let bytes: *const [u8; SNAP_LEN] = &raw const frame.bytes;
             bytes.cast::<[u64; WORDS]>()
         };
+        let both = before.captured.min(after.captured) as usize;
         let (before, after) = (words(before), words(after));
         for index in 0..WORDS {
+            if (index + 1) * size_of::<u64>() > both {
+                return false;
+            }
             // SAFETY: `index` is within the bytes, which are aligned to 8 in `Record`.
             if unsafe { (*before)[index] != (*after)[index] } {
                 return true;

@@ -320,6 +320,7 @@ fn given(cli: &Cli) -> Given {
         Command::Attach(args) => (Some(&args.attach.config), &args.attach.self_names[..]),
         Command::Run { attach, .. } => (Some(&attach.config), &attach.self_names[..]),
         Command::Apply(args) => (Some(&args.config), &args.self_names[..]),
+        Command::Explain(args) => (Some(&args.config), &[][..]),
         Command::Diff { config, self_names, .. } | Command::Check { config, self_names, .. } => {
             (Some(config), &self_names[..])
         }
@@ -336,7 +337,10 @@ fn given(cli: &Cli) -> Given {
 async fn explain_command(args: ExplainArgs) -> Result<ExitCode, Error> {
     let Some(subject) = args.subject() else {
         let proof = progress::during("checking every pair", explain_all::run(&args.config)).await?;
-        print(&if args.json { as_json(&proof)? } else { output::explain::proof(&proof) })?;
+        match args.json {
+            true => print(&as_json(&proof)?)?,
+            false => say(&output::explain::proof(&proof))?,
+        }
         let failed = ExitCode::from(EXIT_UNHEALTHY);
         return Ok(if proof.holds() { ExitCode::SUCCESS } else { failed });
     };

@@ -21,7 +21,7 @@ pub struct TraceArgs {
     /// Only packets with this TCP or UDP port, at either end
     #[arg(long, value_name = "PORT")]
     pub port: Option<u16>,
-    /// Only packets that were not rewritten for this reason, as `rewrite stats` names it
+    /// Only packets that this reason kept from being rewritten, as `rewrite stats` names it
     #[arg(long, value_name = "REASON", value_parser = reason)]
     pub reason: Option<Reason>,
     /// Only packets of this direction

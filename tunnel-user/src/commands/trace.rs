@@ -1,5 +1,6 @@
 //! `rewrite trace`: shows live packets of the peers, before and after the programs.
 
+use std::collections::VecDeque;
 use std::time::{Duration, SystemTime};
 
 use aya::programs::ProgramInfo;
@@ -30,9 +31,9 @@ pub struct Request {
     pub interface: Option<String>,
     /// Only packets of these peers, by name or private address; of all peers if empty.
     pub peers: Vec<String>,
-    /// Only packets with this port, at either end.
+    /// Only packets with this TCP or UDP port, at either end.
     pub port: Option<u16>,
-    /// Only packets that were not rewritten for this reason.
+    /// Only packets that this reason kept from being rewritten.
     pub reason: Option<Reason>,
     /// Only packets of this direction.
     pub direction: Option<Direction>,
@@ -60,6 +61,8 @@ pub struct Trace {
     peers_are_fresh: bool,
     programs: Vec<u32>,
     tracer: Tracer,
+    /// The records of the former tracer that nobody has seen yet.
+    pending: VecDeque<Record>,
     /// The packets that earlier tracers lost.
     lost_before: u64,
     ticks: Interval,
@@ -72,9 +75,9 @@ impl Trace {
     ///
     /// # Errors
     /// [`Error::Refused`] if the interface is not attached, or no peer has a wanted name; [`Error::Host`] if the kernel
-    /// can't trace programs.
+    /// can't trace programs; and an error if the maps can't be used.
     pub async fn begin(request: &Request) -> Result<Self, Error> {
-        privileges::require(Task::UseMaps)?;
+        privileges::require(Task::TestPrograms)?;
         let folder = attached::choose(attached::visible()?, request.interface.as_deref())?;
         let running = Running::open(folder)?;
         let (peers, _) = running.peers()?;
@@ -97,6 +100,7 @@ impl Trace {
             peers_are_fresh: true,
             programs,
             tracer,
+            pending: VecDeque::new(),
             lost_before: 0,
             ticks,
             signals: [listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?],
@@ -116,8 +120,8 @@ impl Trace {
     /// If the kernel refuses to trace a program that has replaced the former one.
     pub async fn next(&mut self) -> Result<Option<Seen>, Error> {
         loop {
-            while let Some(record) = self.tracer.take() {
-                if let Some(seen) = self.seen(&record)? {
+            while let Some(record) = self.pending.pop_front().or_else(|| self.tracer.take()) {
+                if let Some(seen) = self.seen(&record) {
                     return Ok(Some(seen));
                 }
             }
@@ -131,7 +135,8 @@ impl Trace {
         }
     }
 
-    /// The number of packets that came too fast to be seen.
+    /// The number of packets that came too fast to be seen. Packets between a change of the programs and the next look at
+    /// them, a second later at most, are not counted.
     ///
     /// # Errors
     /// If the number can't be read.
@@ -139,20 +144,22 @@ impl Trace {
         Ok(self.lost_before + self.tracer.lost()?)
     }
 
-    fn seen(&mut self, record: &Record) -> Result<Option<Seen>, Error> {
+    fn seen(&mut self, record: &Record) -> Option<Seen> {
         let packet = TracedPacket::of(record, self.link_header_len);
-        let mut peer = packet.peer(&self.peers);
-        // The packet may belong to a peer that is new.
-        if peer.is_none() && !self.peers_are_fresh {
-            (self.peers, _) = Running::open(self.folder.clone())?.peers()?;
+        // The packet may belong to a peer that is new. While a command changes the pins, the former peers stay.
+        if packet.peer(&self.peers).is_none() && !self.peers_are_fresh {
+            let peers = Running::open(self.folder.clone()).and_then(|running| running.peers());
+            if let Ok((peers, _)) = peers {
+                self.peers = peers;
+            }
             self.peers_are_fresh = true;
-            peer = packet.peer(&self.peers);
         }
+        let peer = packet.peer(&self.peers);
         if !self.filter.selects(&packet, peer) {
-            return Ok(None);
+            return None;
         }
         let at = self.boot + Duration::from_nanos(packet.time);
-        Ok(Some(Seen { at, peer: peer.cloned(), packet }))
+        Some(Seen { at, peer: peer.cloned(), packet })
     }
 
     /// Traces the programs that have replaced the traced ones. False if the interface is no longer attached.
@@ -166,9 +173,11 @@ impl Trace {
             return Ok(true);
         };
         if programs(&running).is_some_and(|programs| programs != self.programs) {
-            let lost = self.lost()?;
-            (self.tracer, self.programs) = attach(&running)?;
-            self.lost_before = lost;
+            let (tracer, programs) = attach(&running)?;
+            self.pending.extend(std::iter::from_fn(|| self.tracer.take()));
+            self.lost_before = self.lost()?;
+            (self.tracer, self.programs) = (tracer, programs);
+            (self.peers, _) = running.peers()?;
         }
         Ok(true)
     }

@@ -87,23 +87,18 @@ impl PrivateCopy {
     /// # Errors
     /// [`Error::Refused`] if the kernel takes no such frame; [`Error::Kernel`] if it refuses for another reason.
     pub fn run(mut self, frame: &[u8]) -> Result<Ran, Error> {
-        let mut context = [0; SKB_LEN];
-        let mut put = |offset: usize| {
-            if let Some(field) = context.get_mut(offset..offset + size_of::<u32>()) {
-                field.copy_from_slice(&self.link.to_ne_bytes());
-            }
-        };
-        put(SKB_IFINDEX);
-        if self.direction == Direction::Ingress {
-            put(SKB_INGRESS_IFINDEX);
-        }
         let program = self.loaded.place().program(self.direction);
-        let (result, after) = match self.run_once(program, frame, Some(&context)) {
-            // Before Linux 5.9 (commit 21594c44083c), the context takes no interface.
-            Err(error) if is_invalid(&error) => self.run_once(program, frame, None),
-            result => result,
-        }
-        .map_err(|error| refusal(error, program, frame.len()))?;
+        let on_link = skb(self.link, &[SKB_IFINDEX]);
+        let arrived = skb(self.link, &[SKB_IFINDEX, SKB_INGRESS_IFINDEX]);
+        let ran = match self.direction {
+            Direction::Egress => self.run_once(program, frame, &on_link),
+            Direction::Ingress => match self.run_once(program, frame, &arrived) {
+                // Older kernels take no `ingress_ifindex` (net/bpf/test_run.c, convert___skb_to_skb).
+                Err(error) if is_invalid(&error) => self.run_once(program, frame, &on_link),
+                ran => ran,
+            },
+        };
+        let (result, after) = ran.map_err(|error| refusal(error, program, frame.len()))?;
         let verdict = verdict(program, result.return_value)?;
         Ok(Ran { frame: after, verdict, outcome: self.outcome()? })
     }
@@ -112,13 +107,13 @@ impl PrivateCopy {
         &mut self,
         program: Program,
         frame: &[u8],
-        context: Option<&[u8]>,
+        context: &[u8],
     ) -> Result<(TestRunResult, Vec<u8>), Error> {
         let mut after = vec![0; frame.len().saturating_add(GROWTH)];
         let options = TestRunOptions {
             data_in: Some(frame),
             data_out: Some(&mut after),
-            ctx_in: context.filter(|_| program != Program::Xdp),
+            ctx_in: (program != Program::Xdp).then_some(context),
             ..TestRunOptions::default()
         };
         let what = || format!("running the program {}", program.name());
@@ -180,6 +175,17 @@ fn require_same(loaded: &mut Loaded, folder: &Folder, direction: Direction) -> R
              version's: rewrite attach {interface}"
         ),
     ))
+}
+
+/// A `struct __sk_buff` with the index of an interface at these offsets.
+fn skb(link: u32, offsets: &[usize]) -> [u8; SKB_LEN] {
+    let mut context = [0; SKB_LEN];
+    for offset in offsets {
+        if let Some(field) = context.get_mut(*offset..*offset + size_of::<u32>()) {
+            field.copy_from_slice(&link.to_ne_bytes());
+        }
+    }
+    context
 }
 
 fn is_invalid(error: &Error) -> bool {

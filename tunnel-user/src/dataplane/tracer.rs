@@ -1,5 +1,5 @@
 //! Attaches the programs of `rewrite trace` before and after the dataplane's programs, and reads their records. The
-//! kernel detaches them when the [`Tracer`] is dropped, or this process ends in any other way.
+//! kernel detaches them when the [`Tracer`] is dropped, or when the process ends, even by SIGKILL.
 
 use std::io;
 use std::mem::size_of;
@@ -78,7 +78,8 @@ impl Tracer {
     /// Attaches programs before and after the programs of both directions. Needs a tokio runtime.
     ///
     /// # Errors
-    /// [`Error::Host`] if the kernel has no type information, or refuses programs of this kind.
+    /// [`Error::Host`] if the kernel has no type information, or refuses programs of this kind; and an error if the maps
+    /// or the pins can't be used.
     pub fn attach(folder: &Folder, place: AttachPoint) -> Result<Self, Error> {
         let offsets = offsets().map_err(|cause| {
             Error::host(
@@ -263,7 +264,8 @@ fn attach(program: &OwnedFd) -> io::Result<OwnedFd> {
 fn refused(program: Program, cause: io::Error) -> Error {
     Error::host(
         format!("the kernel attaches no trace to the program {}: {cause}", program.name()),
-        "trace needs Linux 5.10 or later with its JIT on (sysctl net.core.bpf_jit_enable=1), and \
-         CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN",
+        "trace needs a kernel that lets programs trace programs: its JIT is on (sysctl \
+         net.core.bpf_jit_enable=1), and neither lockdown (/sys/kernel/security/lockdown) nor a security \
+         module forbids it; rewrite stats counts packets without it",
     )
 }

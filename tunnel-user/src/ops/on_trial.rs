@@ -68,7 +68,8 @@ impl Begun {
     /// Saves the state before the change, and starts the guard that waits for the deadline. The time counts from now.
     ///
     /// # Errors
-    /// [`Error::Refused`] if no file can express the running state. An error leaves no trial.
+    /// [`Error::Refused`] if no file can express the running state; and an error if the record or the guard fails. The
+    /// trial is called off then.
     pub fn start(
         before: &Before<'_>,
         subject: Subject,
@@ -117,7 +118,7 @@ impl Begun {
     /// Records that the change is complete. If that fails, the trial can't be confirmed.
     ///
     /// # Errors
-    /// If the pins can't be read.
+    /// If the pins can't be read. The guard then rolls the change back at the deadline.
     pub fn finish(self, folder: &Folder) -> Result<Trial, Error> {
         let Self { state, mut trial } = self;
         // Read the attach's ID again: a first attach, and an attach that clears the remains of a killed attach, get a
@@ -137,7 +138,7 @@ impl Begun {
     pub fn call_off(self) {
         if let Err(failure) = self.state.end_trial(self.trial.guard.as_ref()) {
             tracing::error!(
-                "rewrite can't delete the record of a trial that never started: {failure}"
+                "rewrite can't delete the record of a trial that it called off: {failure}"
             );
         }
     }

@@ -11,7 +11,7 @@ use crate::model::Drain;
 use crate::plan::cluster_file::{self, Inexpressible, RunningMembership};
 use crate::trial::{RollbackOptions, State};
 
-/// The largest number of peers whose state is saved before a final change. A file with more peers takes too long.
+/// The largest number of peers whose state is saved before a change without a trial. A file with more peers takes too long.
 const PEERS_MAX: usize = 10_000;
 
 /// The state before a change.
@@ -29,7 +29,7 @@ pub struct Saved {
     pub path: PathBuf,
     /// The options of the attach.
     pub options: RollbackOptions,
-    /// True if this host is a gateway, which can't be found by its addresses.
+    /// True if this host is a gateway: the attach can't identify it by its addresses, and needs --self.
     pub is_gateway: bool,
 }
 
@@ -47,7 +47,7 @@ impl Previous {
         Ok(text.map(|text| Self { text, options: options(running), is_gateway }))
     }
 
-    /// Saves the state under /run. Returns `None` if /run has no room.
+    /// Saves the state under /run. Logs a failure, and returns `None`.
     pub fn save(self, state: &State) -> Option<Saved> {
         let Self { text, options, is_gateway } = self;
         match state.save_previous(&text) {
@@ -60,7 +60,8 @@ impl Previous {
     }
 }
 
-/// The interface's attachment, if the interface is attached and runs the programs. The caller holds the interface lock.
+/// The interface's attachment, if the interface is attached and runs the programs. The caller holds the interface lock,
+/// or reads within [`attached::undisturbed`].
 ///
 /// # Errors
 /// If the pins can't be used.

@@ -1,5 +1,5 @@
-//! Completes the commands that rewrite suggests with the options of its own command line: the network namespace, the
-//! file and the members that this host is. The operator can then paste a command as it stands.
+//! Adds the options of this command line to the commands that rewrite suggests: the network namespace, the file and the
+//! members that this host is. The operator can then paste a command as it stands.
 
 use std::sync::OnceLock;
 
@@ -17,7 +17,7 @@ pub struct Given {
 static GIVEN: OnceLock<Given> = OnceLock::new();
 
 /// The commands of rewrite.
-const VERBS: [&str; 16] = [
+const VERBS: [&str; 15] = [
     "apply",
     "attach",
     "check",
@@ -32,7 +32,6 @@ const VERBS: [&str; 16] = [
     "run",
     "stats",
     "status",
-    "switch",
     "trace",
 ];
 /// The commands that take a file.
@@ -80,13 +79,15 @@ impl Given {
         let end = behind.find(['\n', ';', '`']).unwrap_or(behind.len());
         let own = behind.get(..end).unwrap_or_default();
         let is_rollback = own.contains("--revert");
-        if !WITH_FILE.contains(&verb) || own.contains("--config") || is_rollback {
+        let takes_file = WITH_FILE.contains(&verb) || own.contains("--all") && verb == "explain";
+        if !takes_file || own.contains("--config") || is_rollback {
             return;
         }
         if let Some(config) = &self.config {
             done.push_str(&format!(" --config {}", quoted(config)));
         }
-        for name in self.self_names.iter().filter(|_| !own.contains("--self")) {
+        let self_names = self.self_names.iter().filter(|_| verb != "explain");
+        for name in self_names.filter(|_| !own.contains("--self")) {
             done.push_str(&format!(" --self {}", quoted(name)));
         }
     }

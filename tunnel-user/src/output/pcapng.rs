@@ -1,5 +1,6 @@
-//! Writes traced packets to a pcapng file (draft-ietf-opsawg-pcapng), which Wireshark and tshark open. A packet stands
-//! there twice: as this host's software sees it, and as the network sees it.
+//! Writes traced packets to a pcapng file (draft-ietf-opsawg-pcapng), which Wireshark and tshark open. The file has a
+//! packet on both sides, the host's and the wire's, and a dropped packet on one. Checksums and VLAN tags that the network
+//! card adds are not in it.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -15,7 +16,7 @@ use tunnel_common::trace::SNAP_LEN;
 use tunnel_user::commands::trace::Seen;
 use tunnel_user::plan::traced_packet::Captured;
 
-use super::trace::what;
+use super::trace::describe_outcome;
 
 /// The resolution of the timestamps: 10^-9 seconds.
 const NANOSECONDS: u8 = 9;
@@ -98,7 +99,7 @@ impl Capture {
             Direction::Ingress => [(WIRE, &packet.before), (HOST, &packet.after)],
         };
         let peer = seen.peer.as_ref().map_or("no peer", |peer| peer.as_str());
-        let comment = format!("{peer}: {}", what(seen));
+        let comment = format!("{peer}: {}", describe_outcome(seen));
         let written = if is_dropped { 1 } else { 2 };
         for (side, captured) in sides.into_iter().take(written) {
             self.side(side, captured, seen.at, packet.direction, &comment)?;
@@ -185,7 +186,7 @@ mod tests {
         Frame { len: packet.len() as u32, captured: packet.len() as u32, bytes }
     }
 
-    /// What tshark reads from a file with a rewritten packet and a dropped one.
+    /// The output of tshark for a file with a rewritten packet and a dropped one.
     fn read_by_tshark(link_header_len: u8) -> String {
         let file = tempfile::NamedTempFile::new().expect("a file");
         let to = Box::new(file.reopen().expect("the file"));

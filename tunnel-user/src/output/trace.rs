@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal as _, Write};
 use std::path::Path;
 
 use serde::Serialize;
-use tunnel_common::outcome::Direction;
+use tunnel_common::outcome::{Direction, Verdict};
 use tunnel_user::commands::trace::{Request, Seen, Trace};
 use tunnel_user::error::{Context as _, Error};
 use tunnel_user::plan::packet_summary::PacketSummary;
@@ -86,12 +86,12 @@ fn line(seen: &Seen) -> String {
     let (direction, bytes) = (label(packet.direction), packet.before.len);
     let host = packet.on_host().summary.as_ref();
     let host = host.map_or_else(|| "not an IP packet".into(), PacketSummary::to_string);
-    let what = what(seen);
+    let what = describe_outcome(seen);
     format!("{time} {direction:7} {peer}  {host}, {bytes} bytes: {what}")
 }
 
-/// What the program did, in words.
-pub fn what(seen: &Seen) -> String {
+/// The program's effect on the packet, in words.
+pub fn describe_outcome(seen: &Seen) -> String {
     match seen.packet.outcome {
         TracedOutcome::Rewritten => {
             let wire = seen.packet.on_wire().summary.as_ref();
@@ -99,8 +99,11 @@ pub fn what(seen: &Seen) -> String {
             format!("on the wire {}", wire.as_deref().unwrap_or("unreadable"))
         }
         TracedOutcome::Stamped => "a ping of a host that is no peer, stamped".into(),
-        outcome @ TracedOutcome::NotRewritten(reason) => {
-            let verb = if outcome.name() == "dropped" { "dropped" } else { "not rewritten" };
+        TracedOutcome::NotRewritten(reason) => {
+            let verb = match reason.verdict() {
+                Verdict::Drop => "dropped",
+                Verdict::Pass => "not rewritten",
+            };
             format!("{verb}, {}: {}", reason.name(), reason.description())
         }
     }

@@ -1,4 +1,4 @@
-//! Reads the headers of a captured frame, for people.
+//! Summarises the headers of a captured frame.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -35,7 +35,7 @@ pub enum TransportHeader {
     Udp([u16; 2]),
     /// ICMP or ICMPv6, with the message in words.
     Icmp(Family, String),
-    /// Another protocol, a fragment behind the first one, or a header that is cut off; the number is the IP protocol's.
+    /// Another protocol, a fragment, or a header that is cut off; the number is the IP protocol's.
     Other(u8),
 }
 
@@ -144,8 +144,7 @@ fn addresses(net: &LaxNetSlice<'_>) -> Option<[IpAddr; 2]> {
     }
 }
 
-/// The addresses of the packet that an ICMP message quotes. An echo message has data at that place, which seldom looks
-/// like a packet; its type tells them apart.
+/// The addresses of the packet that an ICMP message quotes. Only the types of errors have a quoted packet.
 fn quoted(message: &[u8]) -> Option<[IpAddr; 2]> {
     /// The types of ICMP errors (RFC 792) and of ICMPv6 errors (RFC 4443).
     const ERRORS: [u8; 9] = [1, 2, 3, 4, 5, 11, 12, 100, 101];

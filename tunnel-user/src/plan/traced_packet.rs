@@ -9,7 +9,7 @@ use crate::model::{MemberName, Prefix};
 use crate::plan::packet_summary::PacketSummary;
 use crate::plan::running_peers::RunningPeer;
 
-/// A packet that concerns a peer, before and after the program.
+/// A packet that the program rewrote, stamped or counted, before and after the program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TracedPacket {
     /// The nanoseconds of CLOCK_MONOTONIC.
@@ -20,7 +20,7 @@ pub struct TracedPacket {
     pub before: Captured,
     /// The packet as the program left it.
     pub after: Captured,
-    /// What the program did.
+    /// The program's effect on the packet.
     pub outcome: TracedOutcome,
 }
 
@@ -35,7 +35,7 @@ pub struct Captured {
     pub summary: Option<PacketSummary>,
 }
 
-/// What a program did to a packet.
+/// The effect of a program on a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TracedOutcome {
     /// The program replaced addresses.
@@ -114,20 +114,31 @@ impl TracedPacket {
         }
     }
 
-    /// The addresses on both sides.
-    fn addresses(&self) -> impl Iterator<Item = IpAddr> {
-        let sides = [&self.before, &self.after].into_iter();
-        sides.filter_map(|side| side.summary.as_ref()).flat_map(PacketSummary::addresses)
-    }
-
-    /// The first of `peers` that has one of the packet's addresses.
+    /// The peer that has the remote address, on either side; for an ICMP error of a router, an address in the quoted
+    /// packet. The longest range decides, as in the programs.
     #[must_use]
     pub fn peer<'a>(&self, peers: &'a [RunningPeer]) -> Option<&'a MemberName> {
-        let has = |running: &&RunningPeer| {
-            ranges(running).any(|range| self.addresses().any(|address| range.contains(address)))
-        };
-        peers.iter().find(has).map(|running| &running.peer.name)
+        let sides =
+            || [&self.before, &self.after].into_iter().filter_map(|side| side.summary.as_ref());
+        let remote = sides().map(|side| match self.direction {
+            Direction::Egress => side.destination,
+            Direction::Ingress => side.source,
+        });
+        let quoted = sides().flat_map(|side| side.quoted.into_iter().flatten());
+        longest(peers, remote).or_else(|| longest(peers, quoted))
     }
+}
+
+/// The peer with the longest range that contains one of the addresses.
+fn longest(peers: &[RunningPeer], addresses: impl Iterator<Item = IpAddr>) -> Option<&MemberName> {
+    let addresses: Vec<_> = addresses.collect();
+    let length = |running: &RunningPeer| {
+        let matching = ranges(running)
+            .filter(|range| addresses.iter().any(|address| range.contains(*address)));
+        matching.map(|range| range.length()).max()
+    };
+    let matching = peers.iter().filter_map(|running| Some((length(running)?, running)));
+    matching.max_by_key(|(length, _)| *length).map(|(_, running)| &running.peer.name)
 }
 
 /// All ranges of a peer, former ones included.
@@ -142,9 +153,9 @@ fn ranges(running: &RunningPeer) -> impl Iterator<Item = Prefix> {
 pub struct Filter {
     /// Only packets of these peers, by name.
     pub peers: Vec<MemberName>,
-    /// Only packets with this port, at either end.
+    /// Only packets with this TCP or UDP port, at either end.
     pub port: Option<u16>,
-    /// Only packets that were not rewritten for this reason.
+    /// Only packets that this reason kept from being rewritten.
     pub reason: Option<Reason>,
     /// Only packets of this direction.
     pub direction: Option<Direction>,
@@ -155,9 +166,10 @@ impl Filter {
     #[must_use]
     pub fn selects(&self, packet: &TracedPacket, peer: Option<&MemberName>) -> bool {
         let has_port = |port: u16| {
-            let summary = packet.before.summary.as_ref();
-            let ports = summary.and_then(|summary| summary.transport.ports());
-            ports.is_some_and(|ports| ports.contains(&port))
+            let sides = [&packet.before, &packet.after].into_iter();
+            let summaries = sides.filter_map(|side| side.summary.as_ref());
+            let mut ports = summaries.filter_map(|summary| summary.transport.ports());
+            ports.any(|ports| ports.contains(&port))
         };
         (self.peers.is_empty() || peer.is_some_and(|peer| self.peers.contains(peer)))
             && self.port.is_none_or(has_port)
@@ -248,6 +260,15 @@ mod tests {
             [peer("srvc", "10.0.0.3", "192.0.2.3"), peer("srvb", "10.0.0.2", "203.0.113.2")];
         assert_eq!(sent().peer(&peers).map(MemberName::as_str), Some("srvb"));
         assert_eq!(sent().peer(&peers[..1]), None);
+        // A network that contains the remote address, and one that contains this host's own.
+        let nested = [
+            peer("network", "10.0.0.0/24", "203.0.113.0/24"),
+            peer("srvb", "10.0.0.2", "203.0.113.2"),
+            peer("uplink", "10.9.0.0/24", "198.51.100.0/24"),
+        ];
+        assert_eq!(sent().peer(&nested).map(MemberName::as_str), Some("srvb"));
+        assert_eq!(sent().peer(&nested[..1]).map(MemberName::as_str), Some("network"));
+        assert_eq!(sent().peer(&nested[2..]), None);
     }
 
     #[test]
