@@ -1,4 +1,4 @@
-//! Shows the progress by a spinner on a terminal, and prints nothing into a pipe.
+//! Shows the progress with a spinner on a terminal, and prints nothing to a pipe.
 
 use std::time::Duration;
 

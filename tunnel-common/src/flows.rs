@@ -45,9 +45,9 @@ pub struct FlowState {
     pub action: u8,
     /// Always 0.
     pub reserved: [u8; 3],
-    /// A hash of the key: always odd, or 0 in an entry that the loader or programs of ABI 2 wrote. The kernel may give the entry's
-    /// memory to a different key during a read: a program accepts `action` if `tag` is 0, or equals the hash of the key
-    /// that the program looked up.
+    /// An odd hash of the key, or 0 in an entry that the loader or programs of ABI 2 wrote. The kernel may give the
+    /// entry's memory to a different key during a read. So a program accepts `action` only if `tag` is 0 or equals the
+    /// hash of the key that the program looked up.
     pub tag: u32,
 }
 

@@ -44,7 +44,7 @@ pub const XDP_PROGRAM: &str = "rewrite_xdp";
 pub const PEERS_CAPACITY: usize = 1024;
 /// The default number of slots in `members` and `peer_counters`. The loader can set a different number.
 pub const SLOTS_CAPACITY: usize = 512;
-/// The maximum number of flows with public addresses that the programs remember per family.
+/// The maximum number of flows with public addresses that the programs store per family.
 pub const FLOWS_CAPACITY: usize = 16_384;
 /// The maximum number of local members on one host.
 pub const LOCAL_MEMBERS_CAPACITY: usize = 1024;

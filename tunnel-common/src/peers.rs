@@ -71,7 +71,7 @@ pub struct Peer<A> {
     /// `public` and `local_underlay`; the ingress program then clears this field. Packets to the peer may use this pair
     /// earlier: from the first move notice that shows that the peer's file has both addresses. In all other entries: 0.
     pub awaited: u8,
-    /// 1 if packets that arrive with the peer's private address as their source pass.
+    /// 1 if the ingress program accepts packets whose source is the peer's private address.
     pub direct: u8,
     /// 1 while packets from a direct peer arrive with its private address: packets to the peer then leave as they are.
     /// The ingress program sets and clears this field in both entries.

@@ -26,8 +26,8 @@ pub const VERSION_LEN: usize = 16;
 pub const UNSTAMPED: u8 = 0;
 /// In [`Stamp::sender`]: the request came from a peer's public address to this host's underlay address.
 pub const PEER: u8 = 1;
-/// In [`Stamp::sender`]: the request came from an address without a peer. The stamp holds the source address and the hop
-/// limit alone.
+/// In [`Stamp::sender`]: the request came from an address without a peer. The stamp holds the source address and the
+/// hop limit alone.
 pub const STRANGER: u8 = 2;
 
 /// The stamp of the host that received a request. The sender fills the stamp with zeros. All fields are in network

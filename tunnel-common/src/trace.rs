@@ -48,7 +48,7 @@ pub struct Frame {
     pub len: u32,
     /// The number of valid bytes in `bytes`.
     pub captured: u32,
-    /// The first bytes of the frame, and zeros behind them.
+    /// The first `captured` bytes belong to the frame; the bytes after them are zero.
     pub bytes: [u8; SNAP_LEN],
 }
 

@@ -12,7 +12,7 @@ impl Conditions {
         self.0 != 0
     }
 
-    /// True if packets that arrive with the peer's private address as their source pass.
+    /// True if the ingress program accepts packets whose source is the peer's private address.
     #[must_use]
     #[inline(always)]
     pub const fn is_direct(self) -> bool {

@@ -19,7 +19,7 @@ pub fn rewritten(slot: u32, direction: Direction, count: Count) {
     let Some(counters) = PEER_COUNTERS.get_ptr_mut(slot) else { return };
     // SAFETY: the value belongs to this CPU, and the program does not preempt itself.
     let counters = unsafe { &mut *counters };
-    // SAFETY: the helper has no requirements. The kernel's JIT makes it one load.
+    // SAFETY: the helper has no requirements. If the JIT is on, the kernel replaces the call with one load.
     let now = unsafe { bpf_jiffies64() };
     let (counter, last) = match direction {
         Direction::Egress => (&mut counters.egress, &mut counters.last_sent),

@@ -50,7 +50,7 @@ pub(crate) unsafe fn counterpart_of_v6(
     (Words(quarters(other)), untied == 0)
 }
 
-/// The two 4-byte words of an 8-byte word, in memory's order.
+/// The two 4-byte words of an 8-byte word, in memory order.
 #[inline(always)]
 pub(crate) const fn halves(pair: u64) -> [u32; 2] {
     let [a, b, c, d, e, f, g, h] = pair.to_ne_bytes();

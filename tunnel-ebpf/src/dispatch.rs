@@ -104,8 +104,8 @@ fn handle<H: Hook, D: Path, F: Supported, T: Tags>(ctx: &H::Context, tags: T) ->
 }
 
 /// True if the entry point handles this version's packets inline, since a call costs some nanoseconds. The entry point
-/// handles IPv4 packets without tags inline if IPv6 is unused: the inline code takes stack that the IPv6 functions
-/// need.
+/// handles IPv4 packets without tags inline if IPv6 is unused: the inline code takes stack space that the IPv6
+/// functions need.
 #[inline(always)]
 fn inline_fast_path<F: Supported, T: Tags>() -> bool {
     T::NONE && !F::ICMP_HAS_PSEUDO_HEADER && !V6::is_used()

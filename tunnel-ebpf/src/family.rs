@@ -34,7 +34,8 @@ pub trait Family {
     const DROPS_LOCAL_SOURCES: bool;
     /// The offset of the time to live or hop limit in the header, in bytes.
     const HOP_LIMIT_OFFSET: usize;
-    /// True if the header has a checksum, which compensates for a change of its addresses.
+    /// True if the header has a checksum. The updated checksum compensates for new addresses: the sum over the header
+    /// stays the same.
     const HEADER_HAS_CHECKSUM: bool;
 
     /// The packet's own header, if the packet holds all of it.

@@ -54,11 +54,11 @@ static FLOWS_V6: LruHashMap<Flow<A6>, FlowState, FLOWS_CAPACITY> = LruHashMap::n
 #[btf_map(name = "members")]
 static MEMBERS: HashMap<u32, Member, SLOTS_CAPACITY> = HashMap::new();
 
-/// The programs read the first entry alone, for pings from strangers.
+/// The programs read only the first entry, for pings from strangers.
 #[btf_map(name = "local_members")]
 pub static LOCAL_MEMBERS: HashMap<u32, LocalMember, LOCAL_MEMBERS_CAPACITY> = HashMap::new();
 
-/// The programs read this map for stamps alone.
+/// The programs read this map only for stamps.
 #[btf_map(name = "attachment")]
 pub static ATTACHMENT: Array<Attachment, 1> = Array::new();
 
@@ -75,11 +75,11 @@ pub trait FamilyMaps: Family {
     const PREFIXES: &'static Prefixes<Octets<Self>>;
     /// This host's own ranges, on a gateway or on a host that has moved.
     const LOCAL: &'static Local<Octets<Self>>;
-    /// Remembered flows.
+    /// Flows, with the action for their packets.
     const FLOWS: &'static Flows<Octets<Self>>;
 
-    /// For an address that a lookup did not find, given by its long words: 1 if a new lookup in `PEERS` finds it, and
-    /// otherwise 0. For most addresses without a peer, the filter alone gives the answer.
+    /// The result for an `address` that a lookup did not find, as 64-bit words: 1 if a new lookup in `PEERS` finds the
+    /// address, and 0 otherwise. For most addresses without a peer, the filter alone gives the answer.
     fn is_missed(address: [u64; 2]) -> u64;
 
     /// True if there are peers with addresses of this version.

@@ -11,10 +11,11 @@ use crate::parse::extension::{Chain, walk};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WriteFailed;
 
-/// A packet's own IP header of `N` words, checked to be complete: in place, or, in a frame with tags, a copy. The code
-/// reads words on demand: for most packets, one address shows that they concern no peer.
+/// A packet's own IP header of `N` words, all of which lie within the packet. In a frame with tags, this is a copy of
+/// the header. In a frame without tags, this is a reference to the packet's bytes. The code reads words on demand: for
+/// most packets, one address shows that they concern no peer.
 ///
-/// A reference in place is valid until the packet moves in memory: helpers that write to the packet may move it. The
+/// A reference is valid until the packet moves in memory: helpers that write to the packet may move it. The
 /// verifier refuses a program that uses the reference after such a helper (kernel/bpf/verifier.c,
 /// clear_all_pkt_pointers).
 pub trait HeaderRef<const N: usize>: Copy {
@@ -29,8 +30,8 @@ pub trait Packet {
     /// The packet's own IP header, of `N` words without options.
     type Header<const N: usize>: HeaderRef<N>;
 
-    /// Bytes from the network header to the end of the packet, trailing padding included. The caller has read the
-    /// packet's header, so that the header is present.
+    /// Bytes from the network header to the end of the packet, trailing padding included. The caller has already read
+    /// the packet's header, so the header is present.
     fn extent(&self) -> u32;
 
     /// The packets and bytes that this packet adds to a counter.

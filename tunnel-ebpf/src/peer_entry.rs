@@ -45,7 +45,7 @@ impl<O> SharedPeer<O> {
     /// The entry at `place`.
     ///
     /// # Safety
-    /// `place` holds an entry for as long as `'a`. The entry may change, and the kernel may give it to another key.
+    /// `place` holds an entry for the lifetime `'a`. The entry may change, and the kernel may give it to another key.
     #[must_use]
     #[inline(always)]
     pub const unsafe fn at<'a>(place: *mut Peer<O>) -> &'a Self {
@@ -216,7 +216,7 @@ impl<'a, A: Address> PeerEntry<'a, A> {
     }
 
     /// The entry of a prefix. The kernel keeps the entries of a trie for as long as a program may hold them
-    /// (Linux, kernel/bpf/lpm_trie.c, trie_update_elem: kfree_rcu; since 6.14 bpf_mem_cache_free_rcu).
+    /// (Linux, kernel/bpf/lpm_trie.c, trie_update_elem: kfree_rcu; since 6.13 bpf_mem_cache_free_rcu).
     #[inline(always)]
     fn of_prefix(shared: &'a SharedPeer<A::Octets>) -> Self {
         let role = load!(shared, role);

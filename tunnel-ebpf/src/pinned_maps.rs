@@ -110,8 +110,8 @@ fn is_missed<F: FamilyMaps>(words: [u64; 2]) -> u64 {
     u64::from(may_be_single && PinnedMaps::<F>::single(address).is_some())
 }
 
-/// The peer whose prefix is the longest match for `address`. `None` if the hash map has an entry under `address` after
-/// all: the lookup before missed it.
+/// The peer whose prefix is the longest match for `address`. `None` if the hash map has an entry under `address` that
+/// the previous lookup missed.
 #[inline(never)]
 fn longest_prefix<F: FamilyMaps>(address: &Octets<F>) -> Option<&'static SharedPeer<Octets<F>>> {
     if F::is_missed(F::Address::from_octets(*address).long_words()) == 1 {
@@ -175,7 +175,7 @@ fn insert_flow<F: FamilyMaps>(flow: &Flow<Octets<F>>, action: u8) {
             place.write_volatile(time);
             place.add(1).write_volatile(decision);
         },
-        // A full table forgets its least recently used flow. Ignore a failure: there is no remedy.
+        // A full table evicts its least recently used flow. Ignore a failure: there is no remedy.
         None => {
             let _ = F::FLOWS.insert(flow, state, BPF_ANY.into());
         }
@@ -299,9 +299,9 @@ impl<F: FamilyMaps> Tables<F::Address> for PinnedMaps<F> {
 
     #[inline(always)]
     fn set_replies_native(&self, private: F::Address, public: F::Address, is_native: bool) {
-        // Set the private entry first, and clear the public entry first: if one processor sets the entries while another
-        // clears them, the public entry never stays clear beside a set private entry. A packet from the public address
-        // clears only what the public entry shows.
+        // Set the private entry first, and clear the public entry first: if one processor sets the entries while
+        // another clears them, the public entry never stays clear beside a set private entry. A packet from the public
+        // address clears only what the public entry shows.
         let (first, second) = if is_native { (private, public) } else { (public, private) };
         peer_notes::set_replies_native::<F>(&first.octets(), is_native);
         peer_notes::set_replies_native::<F>(&second.octets(), is_native);

@@ -3,7 +3,7 @@
 use crate::link::NO_VLAN;
 use tunnel_common::settings::{ETHERNET_HEADER_LEN, Settings, VLAN_ANY, VLAN_NONE, VLAN_ONE};
 
-/// The object's defaults, for a loader that does not set them: Ethernet and both versions of IP.
+/// The object's default settings, for a loader that writes none: Ethernet and both versions of IP.
 #[unsafe(no_mangle)]
 static SETTINGS: Settings = Settings {
     link_header_len: ETHERNET_HEADER_LEN,

@@ -322,10 +322,10 @@ impl<T: Tags> PacketMut for Skb<T> {
             .map_err(|_| WriteFailed)
     }
 
-    /// For CHECKSUM_COMPLETE. [`Self::update_l4_checksum`] lowers the skb's sum by `delta`, as the transport checksum
-    /// falls by `delta`. For IPv4 that is right, because the header checksum cancels the change of the addresses. IPv6
-    /// has no header checksum, so this method adds `delta`. The sum is then right on kernels with and without
-    /// BPF_F_IPV6 (Linux 6.16, commit ead7f9b8de65), and for protocols without a checksum.
+    /// Corrects the sum of a CHECKSUM_COMPLETE skb. [`Self::update_l4_checksum`] lowers the skb's sum by `delta`, as
+    /// the transport checksum falls by `delta`. For IPv4, the lower sum is right, because the header checksum cancels
+    /// the change of the addresses. IPv6 has no header checksum, so this method adds `delta`. The sum is then right on
+    /// kernels with and without BPF_F_IPV6 (Linux 6.16, commit ead7f9b8de65), and for protocols without a checksum.
     #[inline(always)]
     fn header_sum_changed(&mut self, delta: u32) {
         // SAFETY: the context is a valid skb. In other checksum states the helper does nothing.

@@ -85,11 +85,11 @@ pub trait Tables<A: Address> {
     /// This host's part of a stamp.
     fn receiver(&self) -> Receiver;
 
-    /// Remembers the action for packets of `flow`: this host has just sent a packet of it, or has seen the first
-    /// fragment of a datagram.
+    /// Inserts `flow` with the action for its packets: this host has just sent a packet of the flow, or has seen the
+    /// first fragment of a datagram.
     fn insert_flow(&self, flow: &Flow<A::Octets>, action: FlowAction);
 
-    /// Forgets `flow`.
+    /// Deletes `flow`.
     fn delete_flow(&self, flow: &Flow<A::Octets>);
 
     /// The action for packets of `flow`; `None` if the lifetime for the flow's protocol is over.
@@ -161,7 +161,8 @@ pub fn flow_tag<A: Address>(flow: &Flow<A::Octets>) -> u32 {
     (mixed >> 32) as u32 | 1
 }
 
-/// The tag of an entry that the loader wrote, or programs of ABI 2, whose map both versions share during an upgrade.
+/// The tag of an entry that the loader or a program of ABI 2 wrote: during an upgrade, the programs of both versions
+/// share the map.
 pub const NO_TAG: u32 = 0;
 
 /// True if an entry with this tag under the key `flow` belongs to the flow.

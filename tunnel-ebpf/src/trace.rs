@@ -1,11 +1,11 @@
 //! Defines the programs of `rewrite trace`, which run before and after the dataplane's programs (fentry and fexit on a
-//! BPF program: Linux 5.5, kernel/bpf/verifier.c, commit 5b92a28aae4d). Without a trace they are not loaded, and cost
-//! nothing.
+//! BPF program: Linux 5.5, kernel/bpf/verifier.c, commit 5b92a28aae4d). The programs are loaded only during a trace, and
+//! cost nothing at other times.
 //!
-//! The program before takes a copy of the frame and of the reason counters; the program after compares. No other packet
-//! passes the traced program on this CPU in between: the kernel disables bottom halves around tc and XDP programs.
+//! The entry program copies the frame and the reason counters; the exit program compares. Between the two, the traced
+//! program is the only tc or XDP program on this CPU: the kernel disables bottom halves around these programs.
 //!
-//! A copy holds the linear part of an skb. A packet whose headers were outside of it is seen only if a reason counted it.
+//! A copy holds the linear part of an skb. A packet with headers outside of that part is seen only if a reason counted it.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 
 #[cfg(target_arch = "bpf")]
@@ -35,7 +35,7 @@ mod programs {
     #[unsafe(no_mangle)]
     static OFFSETS: Offsets = Offsets { len: 0, data_len: 0, data: 0 };
 
-    /// The next power of two above the records' size, since the kernel takes no other size of a ring buffer.
+    /// The records' size, rounded up to a power of two, because the kernel accepts only such a size for a ring buffer.
     const RING_LEN: usize = (RECORDS_CAPACITY * size_of::<Record>()).next_power_of_two();
 
     #[btf_map(name = "records")]
@@ -44,7 +44,7 @@ mod programs {
     #[btf_map(name = "lost")]
     static LOST: PerCpuArray<u64, 1> = PerCpuArray::new();
 
-    /// The dataplane's counters, which the traced program counts in.
+    /// The dataplane's counters, which the traced program increments.
     #[btf_map(name = "reason_counters")]
     static REASON_COUNTERS: PerCpuArray<ReasonCounters, 2> = PerCpuArray::new();
 
@@ -153,8 +153,8 @@ mod programs {
         unsafe { *lost += 1 };
     }
 
-    /// True if bytes differ that both copies hold. The traced program may have moved more of the headers into the linear
-    /// part, which alone is no change.
+    /// True if the copies differ in the bytes that both hold. The traced program may move more of the headers into the
+    /// linear part, which alone is no change.
     #[inline(always)]
     fn differ(before: &Frame, after: &Frame) -> bool {
         let words = |frame: &Frame| {

@@ -65,7 +65,7 @@ impl Error {
         }
     }
 
-    /// The text for a terminal: a wrong file shows its lines, in colours.
+    /// The text for a terminal. For an invalid file, the text quotes the file's lines, in colours.
     #[must_use]
     pub fn styled(&self) -> String {
         match self {

@@ -25,8 +25,8 @@ const TESTS: [&str; 2] = ["**/tests/**", "**/tests.rs"];
 /// The minimum percentage of the compiling mutants that the tests must catch.
 const CAUGHT_PERCENT_MIN: u64 = 95;
 
-/// The probability of a small sample below which it contradicts that percentage: one that is as bad comes up once in a
-/// thousand samples of tests that are good enough.
+/// The limit for the probability of a small sample: a less probable sample contradicts that percentage. Tests that are
+/// good enough give such a sample less than once in a thousand samples.
 const CONTRADICTION: f64 = 0.001;
 /// The number of compiling mutants from which the percentage itself counts.
 const LARGE_SAMPLE: u64 = 60;

@@ -77,7 +77,7 @@ fn export(source: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Builds without optimisation and debug information: the eBPF programs are optimised anyway, and the
+/// Builds without optimisation and without debug information: the eBPF programs are optimised anyway, and the
 /// loader's speed does not matter here.
 fn compile(source: &Path, build: &Path) -> Result<()> {
     let mut command = cargo::command();

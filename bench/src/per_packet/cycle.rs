@@ -1,7 +1,8 @@
 //! Arranges members in cycles: a program rewrites each member's packet to a packet of the next member.
 //!
-//! BPF_PROG_TEST_RUN gives each run the output of the previous run. With the cycles, every run is a hit: for
-//! two members in turn (hot), or for all members in an order without locality (cold).
+//! BPF_PROG_TEST_RUN gives each run the output of the previous run. With the cycles, the lookup of every run hits an
+//! entry. The hot cycle alternates between two members. The cold cycle visits all other members in an order without
+//! locality.
 
 use std::ops::Range;
 

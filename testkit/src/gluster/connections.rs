@@ -52,9 +52,10 @@ impl Lasting {
     /// causes: the two machines listed their ends at different instants, or the other machine has given up
     /// the connection. In the second case, the end stays open until a packet arrives from that machine.
     ///
-    /// Before a client dials a brick, it asks the glusterd for the brick's port over a separate connection. During the
-    /// last query, this connection replaces the missing connection to the brick in the number of all ends. The function
-    /// therefore also compares the number of connections to glusterds.
+    /// A client asks the glusterd for a brick's port over a separate connection before the client dials the brick.
+    /// During the last such query, the total number of ends is already right: the connection to the glusterd makes up
+    /// for the missing connection to the brick. The function therefore also compares the number of connections to
+    /// glusterds.
     fn of(self, open: &BTreeSet<Connection>) -> Option<BTreeSet<Connection>> {
         let ends: BTreeSet<_> = open.iter().map(|end| (end.local, end.remote)).collect();
         let has_other = |end: &&Connection| ends.contains(&(end.remote, end.local));
@@ -131,8 +132,8 @@ mod tests {
         assert_eq!(TWO_MACHINES.of(&both_ends(&asking)), None);
     }
 
-    /// The test lists the first machine during a healer's port query, and the second machine after the healer has
-    /// connected to the brick: ten ends, as at rest.
+    /// The test lists the first machine's ends during a healer's port query, and the second machine's ends after the
+    /// healer has connected to the brick: ten ends, as at rest.
     #[test]
     fn ends_that_were_seen_at_two_instants_are_not_lasting() {
         let mut seen = both_ends(&AT_REST);

@@ -1,6 +1,6 @@
 //! Builds the link header of IP over InfiniBand as tc sees it: the hardware address that Linux prepends, followed by
 //! the header of [RFC 4391, section 6] (`struct ipoib_pseudo_header` and `struct ipoib_header` in
-//! include/rdma/ib_verbs.h and drivers/infiniband/ulp/ipoib/ipoib.h).
+//! drivers/infiniband/ulp/ipoib/ipoib.h).
 //!
 //! [RFC 4391, section 6]: https://www.rfc-editor.org/rfc/rfc4391#section-6
 

@@ -337,8 +337,8 @@ fn what_only_bpftool_made_can_not_come_back_and_is_refused() -> Result<()> {
     let scenario = attached()?;
     let host = &scenario.lab.a;
     let pin = scenario.pin(host, "peers_v4")?.display().to_string();
-    // The second command of the README's example: it sends packets to srvb to 192.0.2.9. The entry of srvb's former
-    // address stays, so A still accepts packets from this address.
+    // The second command of the README's example: packets for srvb then go to 192.0.2.9. The entry of srvb's former
+    // address stays, so A still accepts packets from the former address.
     let value =
         "10 0 0 2 192 0 2 9 10 0 0 1 198 51 100 2 0 0 0 0 0 0 0 0 1 32 0 0 0 0 0 0 0 0 0 0 0 0 0 0";
     let key = ["map", "update", "pinned", &pin, "key", "10", "0", "0", "2", "value"];

@@ -114,7 +114,8 @@ fn a_first_attach_goes_back_with_all_processes_of_rewrite_killed_in_the_middle()
     let words = ["attach", PUBLIC_INTERFACE, "--config", &path, "--confirm-within", "4s"];
     let process = scenario.start(host, &words)?;
     let guard = Guard::wait_until_recorded(host, &process)?;
-    // The programs come after the entries of the peers: wait for the private address, which comes after both.
+    // Attach writes the peers' entries, attaches the programs and adds the private address, in this order. Wait for the
+    // address.
     wait_until("the private address", Duration::from_secs(20), || {
         let addresses = host.run(&["ip", "-o", "address", "show", "dev", "lo"])?;
         Ok(addresses.contains("10.0.0.1/32").then_some(()))
@@ -139,7 +140,7 @@ fn a_daemon_leaves_a_first_attach_on_trial_alone_and_does_not_repeat_it() -> Res
     guard.wait()?;
     daemon.wait_for("the trial of this file ended without a confirmation")?;
     before.assert_unchanged(host, "after the rollback");
-    // A corrected file is followed.
+    // The daemon follows a corrected file.
     let text = std::fs::read_to_string(scenario.path("cluster.toml"))?;
     scenario.file("cluster.toml", format!("revision = 2\n{text}"))?;
     daemon.wait_for("eth0 matches ")?;

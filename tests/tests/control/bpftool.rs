@@ -74,7 +74,7 @@ fn every_map_has_named_fields() -> Result<()> {
     let host = &scenario.lab.a;
     scenario.attach_both(NOTHING_MORE)?;
     scenario.require_traffic()?;
-    // Start a flow between public addresses, which the programs remember.
+    // Start a flow between public addresses. The programs insert the flow into the flow map.
     ping(host, testkit::lab::B_PUBLIC, 1, 8)?;
     for (map, fields) in [
         ("peers_v4", &["private", "local_underlay"][..]),

@@ -1,4 +1,4 @@
-//! Every command that prints a result takes --json, and IFACE alone or behind --interface.
+//! Every command that prints a result takes --json, and IFACE alone or after --interface.
 
 use std::process::Command;
 
@@ -9,12 +9,12 @@ use testkit::rewrite_command::Rewrite;
 use crate::scenario::{Scenario, end};
 use crate::status::keys;
 
-/// The commands in the help of `words`.
+/// The commands that the help of the command `words` lists.
 fn commands(rewrite: &Rewrite, words: &[&str]) -> Result<Vec<String>> {
     let ended = end(Command::new(rewrite.binary()).args(words).arg("--help"))?;
     let list = ended.stdout.split_once("Commands:\n").context("no commands")?.1;
     let lines = list.lines().take_while(|line| !line.is_empty());
-    // A description that is wrapped goes on further to the right.
+    // The second line of a wrapped description has a deeper indentation.
     let names = lines.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
     let names = names.filter_map(|line| line.split_whitespace().next());
     Ok(names.filter(|name| *name != "help").map(str::to_owned).collect())
@@ -47,7 +47,7 @@ fn every_command_but_the_daemon_takes_json() -> Result<()> {
     Ok(())
 }
 
-/// The lab's file, with one member more.
+/// The lab's file, with one more member.
 fn with_another_member(scenario: &Scenario) -> String {
     let more = "[[member]]\nname = \"srvd\"\nprivate = \"10.0.0.4\"\npublic = \"192.0.2.4\"\n";
     format!("{}{more}", scenario.lab.cluster_toml())

@@ -38,7 +38,8 @@ const IPV6: Family = Family {
     length: "64",
 };
 
-/// A lab in which B has both public addresses. The files `here.toml` and `there.toml` each contain one of these.
+/// A lab in which B has both public addresses. The file `here.toml` names B's first public address, and `there.toml`
+/// names the second.
 fn prepared(family: &Family) -> Result<Scenario> {
     let scenario = Scenario::new()?;
     prepare(&scenario)?;

@@ -1,4 +1,4 @@
-//! Tests `rewrite doctor`: what it says about faults of this host, with the commands that mend them.
+//! Tests `rewrite doctor`: its findings about faults of this host, and the commands that repair the faults.
 
 use std::net::{SocketAddr, TcpListener};
 
@@ -29,7 +29,7 @@ fn findings(scenario: &Scenario) -> Result<Vec<(String, bool, String, String)>> 
         .collect())
 }
 
-/// Runs the remedy, as an operator at a shell would, up to its comma.
+/// Runs a remedy in a shell, as an operator would. The text before the remedy's first comma is the command.
 fn mend(host: &Namespace, remedy: &str) -> Result<()> {
     let command = remedy.split(',').next().unwrap_or_default();
     host.run(&["sh", "-c", command]).map(drop)
@@ -109,7 +109,7 @@ fn rules_that_name_members_are_found() -> Result<()> {
     mend(host, remedy)?;
     assert_eq!(findings(&scenario)?, []);
 
-    // A rule for the public address, which the packets do not have.
+    // This rule accepts srvb's public address, but srvb's packets have its private address at this hook.
     for command in [
         "add chain inet firewall input { type filter hook input priority 0 ; policy drop ; }",
         "add rule inet firewall input ip saddr 203.0.113.2 accept",
@@ -176,7 +176,8 @@ fn connections_from_other_addresses_than_the_private_one_are_found() -> Result<(
     drop((from_public, listener));
     assert_eq!(findings(&scenario)?, []);
 
-    // The lab's router drops the packets to private addresses, which this connection would send.
+    // This connection never opens: the programs leave its packets alone, and the lab's router drops packets to private
+    // addresses.
     a.run(&["ip", "address", "add", "198.51.100.77/24", "dev", PUBLIC_INTERFACE])?;
     let foreign = a.enter(|| -> Result<Socket> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;

@@ -142,9 +142,10 @@ fn the_ssh_over_the_cable_is_named_before_it_ends_and_one_between_public_address
     // Without routes, the packets stay on the cable.
     let said = with_ssh(&[&dry[..], &["--no-routes"]].concat(), client, at_cable)?;
     ensure!(!said.stdout.contains("can end"), "{said:?}");
-    // An ssh between public addresses is not named; a warning precedes the attach that can end one.
+    // The report names no ssh session between public addresses.
     let said = with_ssh(&dry, other, (A_PUBLIC, 2223).into())?;
     ensure!(!said.stdout.contains("your ssh"), "{said:?}");
+    // Before its changes, attach warns that it can end the ssh session.
     let trial = [&attach[..], &["--confirm-within", "1h"]].concat();
     let said = with_ssh(&trial, client, at_cable)?;
     said.require(0, &["this attach can end your ssh, 10.0.0.1:2222"])?;

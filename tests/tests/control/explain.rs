@@ -177,7 +177,8 @@ fn a_packet_that_arrives_meets_the_ingress_program_at_generic_xdp() -> Result<()
     arrives(XDP_GENERIC, "rewrite_xdp")
 }
 
-/// Requires that the programs of two hosts hand a packet on as `explain --all` proves it from their file.
+/// Requires that one host's program rewrites a packet and the other host's program restores it, as `explain --all`
+/// proves from the file.
 #[test]
 fn a_packet_gets_through_the_programs_of_both_hosts_as_the_proof_says() -> Result<()> {
     let scenario = attached(NOTHING_MORE)?;
@@ -222,7 +223,7 @@ fn the_attached_programs_and_maps_stay_as_they_are() -> Result<()> {
     }
     assert_eq!(state(&scenario, host)?, before);
     assert_eq!(crate::bpffs::tree(&scenario.pin(host, "")?)?, pins);
-    // The same packet in earnest writes a flow.
+    // A real packet between the same addresses writes a flow.
     let words = "ping -n -c 1 -W 1 -I 198.51.100.2 203.0.113.2";
     host.run(&words.split(' ').collect::<Vec<_>>())?;
     ensure!(state(&scenario, host)? != before, "a packet that is sent leaves notes");

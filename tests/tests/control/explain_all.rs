@@ -39,7 +39,7 @@ fn explain_all(text: &str, more: &[&str]) -> Result<Ended> {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("cluster.toml");
     std::fs::write(&path, text)?;
-    // No interface is attached here: the command runs in the host's own namespace, and asks for a file alone.
+    // No interface is attached here: the command runs in the host's own namespace, and needs only a file.
     let mut command = Command::new(rewrite.binary());
     end(command.args(["explain", "--all", "--config"]).arg(&path).args(more))
 }

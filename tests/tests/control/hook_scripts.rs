@@ -30,8 +30,8 @@ fn the_hook_puts_back_the_routes_of_an_attached_interface() -> Result<()> {
     let scenario = Scenario::new()?;
     let host = &scenario.lab.a;
     scenario.attach_both(NOTHING_MORE)?;
-    // Set the interface up again, as a network manager does. With the last address, the kernel also removes the
-    // interface's routes.
+    // Set the interface up again, as a network manager does. When the interface loses its last address, the kernel also
+    // removes the interface's routes.
     host.run(&["ip", "address", "flush", "dev", PUBLIC_INTERFACE])?;
     host.run(&["ip", "address", "add", "198.51.100.2/24", "dev", PUBLIC_INTERFACE])?;
     host.run(&["ip", "route", "add", "default", "via", "198.51.100.1"])?;

@@ -1,5 +1,5 @@
-//! Tests `rewrite ping`: what it says about a healthy pair of hosts, and about each of the setups in which `attach`
-//! succeeds and packets still do not arrive.
+//! Tests the findings of `rewrite ping` about a healthy pair of hosts, and about each setup in which `attach` succeeds
+//! but packets do not arrive.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -93,8 +93,8 @@ fn drops(host: &Namespace, hook: &str, message: &str) -> Result<()> {
     )
 }
 
-/// Requires that A finds both addresses of srvb ok after an attach with `options`, and that the stamps have what srvb
-/// saw.
+/// Requires that A finds both addresses of srvb ok after an attach with `options`. Also requires that the stamps hold
+/// the addresses and the hop limit with which the requests arrived at srvb, and srvb's revision and version.
 fn stamped(options: &[&str]) -> Result<()> {
     let scenario = prepared(LabOptions::default())?;
     let text = format!("revision = 7\n{}", scenario.lab.cluster_toml_of(&FAMILIES));
@@ -109,7 +109,7 @@ fn stamped(options: &[&str]) -> Result<()> {
         let stamp = &entry["stamp"];
         ensure!(stamp["source"] == family.a_public.to_string(), "{entry:#}");
         ensure!(stamp["destination"] == family.b_public.to_string(), "{entry:#}");
-        // One router is on the way.
+        // The path has one router.
         ensure!(stamp["hop_limit"] == 63 && stamp["revision"] == 7, "{entry:#}");
         ensure!(stamp["version"] == env!("CARGO_PKG_VERSION"), "{entry:#}");
     }
@@ -171,7 +171,7 @@ fn files_that_differ_are_found() -> Result<()> {
     scenario.attach_by(&scenario.lab.b, "other.toml", NOTHING_MORE)?;
     let words = "revision 6 there, no revision here";
     found(&scenario, "file-differs", words, "give both hosts the same file")?;
-    // A change by `rewrite peer` counts as the file does.
+    // The comparison covers the running members: `rewrite peer remove` makes the two hosts' members the same.
     let b = &scenario.lab.b;
     scenario.rewrite.run(b, &["peer", "remove", "srvc"])?;
     healthy(&scenario)?;
@@ -263,7 +263,7 @@ fn peers_are_chosen_by_name_and_by_address_and_others_are_refused() -> Result<()
     scenario.try_run(a, &["ping"])?.require(4, &["no interface is attached", "rewrite attach"])
 }
 
-/// A lab with two networks, attached on both hosts and by both interfaces. The traffic uses the network `ib`.
+/// A lab with two networks. Both hosts are attached on both interfaces, and the traffic uses the network `ib`.
 fn on_two_networks() -> Result<Scenario> {
     let scenario = two_networks::prepared()?;
     scenario.attach_both(NOTHING_MORE)?;

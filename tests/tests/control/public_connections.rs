@@ -58,7 +58,8 @@ fn live_through(options: &[&str]) -> Result<()> {
     scenario.file("cluster.toml", scenario.lab.cluster_toml_of(&FAMILIES))?;
     let (a, b) = (&scenario.lab.a, &scenario.lab.b);
     let mut sessions = Vec::new();
-    // Each step of the test sends on sessions of its own first, since a packet that leaves makes a flow known.
+    // Open sessions from both hosts. On half of them, the server sends first in every step: a host's programs know a
+    // flow after the first packet that leaves the host.
     for family in FAMILIES {
         for _ in 0..4 {
             let (at_a, at_b) = ((a, family.a_public), (b, family.b_public));

@@ -107,7 +107,7 @@ fn it_waits_for_a_bpf_file_system() -> Result<()> {
     let scenario = Scenario::new()?;
     let host = &scenario.lab.a;
     scenario.attach(&scenario.lab.b, NOTHING_MORE)?;
-    // The daemon runs in a separate mount namespace. At first, a tmpfs is mounted in the BPF file system's place.
+    // The daemon runs in a separate mount namespace. At first, a tmpfs covers the BPF file system there.
     let script = "mount -t tmpfs tmpfs /sys/fs/bpf && exec \"$@\"";
     let mut command = Command::new("unshare");
     command.args(["--mount", "sh", "-c", script, "sh"]).arg(scenario.rewrite.binary());

@@ -89,7 +89,7 @@ impl Scenario {
         self.rewrite.run(host, &["detach", PUBLIC_INTERFACE])
     }
 
-    /// Runs `rewrite`, which may fail. The suggested commands in the output are without `--netns`.
+    /// Runs `rewrite`, which may fail. Removes `--netns` from the commands that the output suggests.
     pub fn try_run(&self, host: &Namespace, arguments: &[&str]) -> Result<Ended> {
         let Ended { line, code, stdout, stderr } = end(&mut self.rewrite.command(host, arguments))?;
         let [stdout, stderr] = [stdout, stderr].map(|text| without_namespace(&text, host));

@@ -7,7 +7,7 @@ use testkit::netns::Namespace;
 use crate::apply_comes_back::{members, require_members};
 use crate::scenario::{Ended, NOTHING_MORE, Scenario, end};
 
-/// Another cluster, which lacks srvb. Its drain is zero, so that a way back leaves no former address.
+/// Another cluster, which lacks srvb. The drain is zero, so that a suggested undo command leaves no former address.
 const OTHER: &str = "\
 drain = \"0s\"
 bypass = [\"tcp/22\"]
@@ -24,7 +24,7 @@ private = \"10.0.0.4\"
 public  = \"192.0.2.4\"
 ";
 
-/// Runs `rewrite --netns NAME`, and returns its output as it stands.
+/// Runs `rewrite --netns NAME`, and returns its unchanged output.
 fn raw(scenario: &Scenario, host: &Namespace, words: &[&str]) -> Result<Ended> {
     end(&mut scenario.rewrite.command(host, words))
 }

@@ -149,8 +149,8 @@ fn nsenter_and_the_option_are_the_same() -> Result<()> {
     scenario.attach(&scenario.lab.b, NOTHING_MORE)?;
     scenario.require_healthy(host)?;
     scenario.require_traffic()?;
-    // The attach above ran under `nsenter`, so this detach uses `--netns`. Then `--netns` attaches, and `nsenter`
-    // detaches.
+    // Mix the two methods: first attach under `nsenter` (above) and detach with `--netns`, then attach with `--netns`
+    // and detach under `nsenter`.
     scenario.detach(host)?;
     before.assert_unchanged(host, "after detach with --netns");
     scenario.attach(host, NOTHING_MORE)?;

@@ -184,11 +184,11 @@ fn a_trace_follows_programs_that_are_replaced() -> Result<()> {
     let host = &scenario.lab.a;
     scenario.attach_both(NOTHING_MORE)?;
     let process = trace(&scenario, host, &["--json", "--count", "2"])?;
-    // IPv6 addresses take other programs.
+    // IPv6 addresses need different programs.
     let both = scenario.lab.cluster_toml_of(&testkit::lab::FAMILIES);
     scenario.file("cluster.toml", both)?;
     scenario.attach(host, NOTHING_MORE)?;
-    // The trace looks for new programs each second, and may find the ones that are there during the change first.
+    // The trace looks for new programs each second, and may first find the programs that run during the change.
     wait_until("packets of the new programs", PATIENCE, || {
         require_ping(host)?;
         Ok((!process.runs()).then_some(()))

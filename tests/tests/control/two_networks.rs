@@ -174,8 +174,8 @@ fn what_was_attached_by_a_file_without_networks_keeps_its_traffic() -> Result<()
         attach_second(&scenario, host)?;
         assert_eq!(goes_by(host, "10.0.0.2")?, "eth0", "{time}");
     }
-    // Traffic stays on eth0: eth0 carries it, and was attached with a file without networks. Now attach eth0 with the
-    // file that has networks: it prefers eth0's network.
+    // Traffic stays on eth0, because eth0 already carries the traffic, and was attached with a file without networks.
+    // Now attach eth0 with the file that has networks: this file prefers eth0's network.
     scenario.attach(host, NOTHING_MORE)?;
     assert_eq!(goes_by(host, "10.0.0.2")?, "eth0");
     scenario.detach(host)?;

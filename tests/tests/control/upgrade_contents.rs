@@ -33,7 +33,7 @@ private = \"10.0.0.3\"
 public  = \"192.0.2.3\"
 ";
 
-/// Takes over from the previous version by `confirm`. No trial is pending, so `confirm` changes nothing else.
+/// Runs `confirm`, which takes over from the previous version. No trial is pending, so `confirm` changes nothing else.
 fn take_over(scenario: &Scenario, host: &Namespace) -> Result<()> {
     let ended = scenario.try_run(host, &["confirm"])?;
     ended.require(4, &["took over", "no trial is pending"])
@@ -52,7 +52,7 @@ fn members(json: &str) -> Result<Value> {
         if let Some(awaited) = peer.as_object_mut().and_then(|peer| peer.remove("awaited")) {
             ensure!(awaited == Value::Array(Vec::new()), "{awaited}");
         }
-        // Neither has it the traffic.
+        // The previous version does not report traffic, router errors or pings either.
         for field in ["last_sent", "last_heard", "traffic", "router_errors", "pings"] {
             if let Some(peer) = peer.as_object_mut() {
                 peer.remove(field);

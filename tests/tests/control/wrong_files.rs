@@ -152,7 +152,7 @@ fn a_refused_file_shows_each_faulty_line_with_carets_below_the_fault() -> Result
     ended.require(3, &["\n8 | private = \"10.0.0.3\" #  [31m\n"])?;
     ensure!(!ended.stderr.contains('\u{1b}'), "{ended:?}");
 
-    // A file without a newline is one line of a megabyte.
+    // This file has no newline: its only line is a megabyte long.
     let long = format!("member = [{}]", "{ name = \"a\" }, ".repeat(70_000));
     let path = scenario.file("long.toml", long)?.display().to_string();
     let ended = scenario.try_run(host, &["check", "--config", &path])?;

@@ -65,8 +65,8 @@ impl Cluster {
     }
 
     /// A lab with both hosts attached, and checksum offload (`ethtool -K tx`) on or off at the hosts and at
-    /// the router. veth completes no checksum; the kernel completes it before the first interface without
-    /// the offload.
+    /// the router. veth leaves checksums partial: the kernel completes a checksum before the first interface
+    /// without the offload.
     pub fn with_checksum_offload(hook: &str, hosts: bool, router: bool) -> Result<Self> {
         let cluster = Self::new(&FAMILIES, LabOptions::default())?;
         let lab = &cluster.lab;

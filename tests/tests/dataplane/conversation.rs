@@ -29,8 +29,8 @@ const DATAGRAM_COUNT: u32 = 5;
 const PINGS: [u16; 2] = [56, 4000];
 const PING_COUNT: u32 = 3;
 
-/// Requires that everything arrives both ways, and that each host sees the other's private address.
-/// The sockets bind to no source address: the routes choose it.
+/// Requires that everything arrives both ways, and that each host sees the other's private address. The sockets leave
+/// the choice of the source address to the routes.
 pub fn holds(lab: &Lab, family: &Addresses, tcp_bytes: u64) -> Result<()> {
     both_ways(&lab.a, &lab.b, family.a_private, family.b_private, tcp_bytes)
 }

@@ -1,4 +1,4 @@
-//! Tests datagrams that are many packets long.
+//! Tests UDP datagrams that the kernel sends as many fragments.
 
 use std::net::SocketAddr;
 

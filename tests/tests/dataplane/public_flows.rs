@@ -135,7 +135,7 @@ fn ports_that_a_closed_public_flow_had_are_free_for_a_private_one() -> Result<()
                 .with_context(|| format!("from {own} to {to}"))?;
             stream.write_all(&message(0, 0))?;
             stream.read_exact(&mut [0; MESSAGE])?;
-            // The client closes first: its kernel remembers the ports for a while.
+            // The client closes first, so the client's kernel keeps the ports for a while (TIME_WAIT).
             stream.shutdown(Shutdown::Write)?;
             ensure!(stream.read(&mut [0; 1])? == 0, "the server said more");
         }

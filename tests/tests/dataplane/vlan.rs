@@ -65,7 +65,8 @@ fn datagrams(
     Ok(frames)
 }
 
-/// The options of an attach, and true for each kind of frame that it handles: no tag, tag 7, and tag 4000 within 7.
+/// The options of an attach, and the kinds of frames: no tag, tag 7, and tag 4000 inside tag 7. The value of a kind is
+/// true if the attach handles the kind.
 const HANDLED: [(&[&str], [bool; TAGS]); 3] = [
     (&[], [true, false, false]),
     (&["--vlan", "any"], [true, true, true]),

@@ -17,10 +17,11 @@ use testkit::gluster::PING_TIMEOUT;
 use crate::migration::Migration;
 use crate::sites::{A_FIRST, A_SECOND, B_SECOND};
 
-/// The longest wait of a write when a server vanishes: twice the time after which the volume gives up a silent brick,
-/// plus 5 s. No write may fail.
+/// The longest wait of a write when a server vanishes: twice the time after which the volume gives up on a silent
+/// brick, plus 5 s. No write may fail.
 const AN_OUTAGE: Duration = Duration::from_secs(2 * PING_TIMEOUT.as_secs() + 5);
-/// The longest wait of a write when no server vanishes. It is shorter than the time to give up a connection.
+/// The longest wait of a write when no server vanishes: shorter than the time after which the volume gives up on a
+/// silent brick.
 const NO_OUTAGE: Duration = Duration::from_secs(PING_TIMEOUT.as_secs() / 2);
 
 #[test]

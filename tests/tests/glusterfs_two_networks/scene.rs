@@ -20,7 +20,7 @@ use crate::disk_image::{self, QemuIo};
 use crate::files;
 use crate::worker::Worker;
 
-/// The longest wait of a client: the time after which the volume gives up a silent brick.
+/// The longest wait of a client: the time after which the volume gives up on a silent brick.
 const ALLOWED: Duration = PING_TIMEOUT;
 /// The longest time for the volume's own processes to connect.
 const CONNECTED: Duration = Duration::from_secs(30);

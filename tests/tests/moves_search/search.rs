@@ -257,8 +257,8 @@ impl Search<'_> {
         }
     }
 
-    /// True if a notice can have an effect: the notice has the mark [`Mark::Asked`], or a host would send a notice with
-    /// this mark in the opposite direction, because the host awaits the notice's sender. The caller ensures that the
+    /// True if a notice can have an effect: its mark is [`Mark::Asked`], or a host awaits the notice's sender. Such a
+    /// host would send a notice with the mark [`Mark::Asked`] in the opposite direction. The caller ensures that the
     /// sender's loader has no more changes to make.
     fn matters(&self, state: &State, [from, to]: [Octets; 2], mark: Mark) -> bool {
         let waits = |id: &Id| {

@@ -96,7 +96,7 @@ pub struct Peer {
     /// since the machine started; 0 for no expiry.
     pub former: Option<(Range, u32)>,
     /// True if the peer might still use this host's former underlay address: packets to the peer leave from the former
-    /// address. Used on a gateway and for a peer that is a prefix; in all other cases, `awaited` serves.
+    /// address. Used on a gateway and for a peer that is a prefix; in all other cases, `awaited` holds the source.
     pub is_unaware: bool,
     /// For an awaited peer: the source and destination of packets to the peer. They apply until a notice from the peer
     /// shows that the peer knows the current pair.

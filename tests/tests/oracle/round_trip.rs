@@ -75,20 +75,20 @@ pub fn back(
 
 /// True if the frame after `step` has a way back to the original frame.
 ///
-/// There is no way back
-/// - for a frame that was not rewritten;
-/// - from or to a socket that is bound to the underlay address: on the wire, its packets look like
+/// There is no way back for
+/// - a frame that was not rewritten;
+/// - a frame from or to a socket that is bound to the underlay address: on the wire, the socket's packets look like
 ///   packets of the private address;
-/// - for a local member whose private address is also its underlay address: no peer can have such a member;
-/// - from a peer's former address, since packets to the peer go to its new address; likewise to this
-///   host's former address, and to the former address of an awaited peer;
-/// - for a ping that equals a move notice except for its addresses: the other side takes it for a notice;
-/// - for a ping of `rewrite ping`: the ingress program stamps it;
-/// - for a datagram whose complete checksum happens to equal the pseudo-header's sum, only before or only after the
+/// - a frame of a local member whose private address is also its underlay address: no peer can have such a member;
+/// - a frame from a peer's former address: packets to the peer go to its new address;
+/// - a frame to this host's former address, or to the former address of an awaited peer;
+/// - a ping that equals a move notice except for its addresses: the other side takes the ping for a notice;
+/// - a ping of `rewrite ping`: the ingress program stamps the ping;
+/// - a datagram whose complete checksum happens to equal the pseudo-header's sum, only before or only after the
 ///   rewrite;
-/// - for errors from a router, which has no private address;
-/// - for an error about a packet that did not travel in the opposite direction between the error's
-///   addresses, and for errors about a packet on the bypass list.
+/// - an error from a router, which has no private address;
+/// - an error about a packet that did not travel in the opposite direction between the error's addresses;
+/// - an error about a packet on the bypass list.
 pub fn exists(cluster: &Cluster, step: &Step, prediction: &Prediction) -> bool {
     if !matches!(prediction.fate, Fate::Rewritten { .. }) {
         return false;

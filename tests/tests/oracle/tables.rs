@@ -97,7 +97,7 @@ pub fn fill(ebpf: &mut Ebpf, cluster: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// The record of the attachment, with a value of its own in each part that the programs read.
+/// The record of the attachment, with a distinct value in each part that the programs read.
 pub fn record() -> Attachment {
     let mut version = [0; VERSION_LEN];
     version[..20].copy_from_slice(b"98.76.54-the-version");
@@ -127,7 +127,7 @@ pub fn record() -> Attachment {
     }
 }
 
-/// The record of the only member that a host is, unless the host is a gateway.
+/// The record of the host's only member. The record matters only on a host that is not a gateway.
 fn first_member(cluster: &Cluster) -> LocalMember {
     let mut member = LocalMember {
         name: [0; NAME_LEN],

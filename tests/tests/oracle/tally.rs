@@ -7,7 +7,7 @@ use tunnel_user::plan::attach_point::Program;
 
 use crate::model::{Fate, Prediction};
 
-/// The name of a fate without a reason, as are the names below.
+/// The names of the fates without a reason: this constant and the constants below.
 pub const NOT_OURS: &str = "not-ours";
 pub const NOTICE_MARKED: &str = "notice-marked";
 pub const STAMPED: &str = "stamped";

@@ -1,5 +1,5 @@
-//! Tests a direct peer, whose packets may arrive with its private address, without a rewrite (plainly). Such packets
-//! pass, and this host answers plainly until a rewritten packet arrives from the peer.
+//! Tests a direct peer. The peer's packets may arrive unrewritten, with its private address; the rows call such packets
+//! plain. Plain packets pass, and this host sends plain answers until a rewritten packet arrives from the peer.
 
 use testkit::packet::{Icmpv6, Ipv4, Ipv6, Tcp, Udp};
 use tunnel_common::outcome::{Direction, Reason};

@@ -25,7 +25,7 @@ fn reply<P: Packet>(what: impl Into<String>, sent: &P, packet: &P) -> Row {
         .leaving(SRVC.public, Note::PublicFlows, 0)
 }
 
-/// A row in which `packet` arrives after `sent` left, but belongs to no remembered flow.
+/// A row in which `packet` arrives after `sent` left, but belongs to no flow in the flow map.
 fn unrelated<P: Packet>(what: impl Into<String>, sent: &P, packet: &P) -> Row {
     Row::new(Direction::Ingress, what, &public_in(packet).to_frame())
         .after(Direction::Egress, &public_out(sent).to_frame())

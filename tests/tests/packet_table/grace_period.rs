@@ -52,8 +52,8 @@ fn accepted<P: Packet>(what: impl Into<String>, packet: &P) -> Row {
 pub fn rows() -> Vec<Row> {
     let mut rows = in_family::<Ipv4>();
     rows.extend(in_family::<Ipv6>());
-    // RST stands where the flags would be after an IP header without options, and after an IP header with 40 bytes of
-    // options.
+    // RST fills the IP options and the payload. A program that assumes an IP header without options, or with 40 bytes
+    // of options, reads RST as the flags.
     let elsewhere = segment::<Ipv4>(ACK, vec![RST; 100]).options(vec![RST; 20]);
     rows.push(accepted("tcp, ack, with the flag of a reset all around", &elsewhere));
     rows

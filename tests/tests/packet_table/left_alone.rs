@@ -61,7 +61,7 @@ fn in_family<P: Packet>() -> Vec<Row> {
     rows
 }
 
-/// Frames whose EtherType is not IP's, or is the other IP version's. Most carry a peer's packet.
+/// Frames with the EtherType of another protocol or of the other IP version. Most frames carry a peer's packet.
 fn other_frames() -> Vec<Row> {
     let mut rows = Vec::new();
     let (ipv4, ipv6): (Ipv4, Ipv6) = (packet(Tcp::new(payload(9))), packet(Tcp::new(payload(9))));

@@ -33,7 +33,7 @@ fn in_family<P: Packet>() -> Vec<Row> {
             let what = format!("{what} with {len} bytes of its header");
             let packet: P = raw(protocol, &[8, 0, 0xf7, 0xff].repeat(5)[..*len]);
             rows.extend(left_alone_both_ways(&what, &packet, Reason::Truncated));
-            // The padding after the packet is not the rest of the header.
+            // The programs must not read the padding after the packet as the rest of the header.
             let what = format!("{what}, padded");
             let padded = |packet: P| packet.to_frame().trailer(payload(24));
             rows.push(

@@ -94,8 +94,8 @@ fn decide_unknown<F: Family, P: Packet, T: Tables<F::Address>>(
     Ok(Step::Done(Outcome::NotOurs))
 }
 
-/// Handles a packet from this host's underlay address to a peer's public address: remembers the flow, so that the
-/// ingress program leaves the replies alone.
+/// Handles a packet from this host's underlay address to a peer's public address. Inserts the flow, so that the ingress
+/// program leaves the replies alone.
 #[inline(always)]
 fn to_public<F: Family, P: Packet, T: Tables<F::Address>>(
     packet: &P,

@@ -13,7 +13,8 @@ use crate::packet::PacketMut;
 use crate::parse::icmp::{self, Message};
 use crate::tables::{Receiver, Tables};
 
-/// Stamps the packet of a peer if it is a ping. The packet arrived with the addresses `wire`, and has its new ones.
+/// Stamps the packet of a peer if the packet is a ping. The packet arrived with the addresses `wire`, and already has
+/// its new addresses.
 ///
 /// # Errors
 /// If the kernel refuses a write. The message's checksum is wrong then.

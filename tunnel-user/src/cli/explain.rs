@@ -11,7 +11,7 @@ use tunnel_user::plan::probe_packet::{NoBytes, Transport, bytes};
 
 use tunnel_user::config::DEFAULT_PATH;
 
-/// The other subjects, of which one stands in place of the addresses.
+/// The other subjects. Any one of these options replaces the addresses.
 const OTHERS: [&str; 3] = ["pcap", "hex", "all"];
 
 /// The bytes of an IP packet.

@@ -1,4 +1,4 @@
-//! Defines the argument that names an interface: IFACE alone, or behind `--interface`.
+//! Defines the argument that names an interface: IFACE alone, or after `--interface`.
 
 use clap::Args;
 

@@ -34,7 +34,7 @@ pub struct Outcome {
 
 /// Attaches an interface as the file says, or changes an attached interface to match the file. With `confirm_within`,
 /// the change is on trial; without a change, no trial starts. Warns before a first attach that can end the operator's
-/// ssh.
+/// ssh session.
 ///
 /// # Errors
 /// An error leaves everything unchanged. [`Error::Refused`], for example, if a trial is pending.

@@ -24,7 +24,7 @@ use crate::plan::membership::Membership;
 /// The output of `doctor`; `--json` prints these fields (docs/json.md).
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// The findings, the certain ones first.
+    /// The findings; certain findings come first.
     pub findings: Vec<Finding>,
     /// The interfaces that are attached.
     pub interfaces: Vec<String>,
@@ -97,9 +97,9 @@ pub async fn run() -> Result<Report, Error> {
     let peers = || pinged.iter().flat_map(|pinged| &pinged.peers);
     for interface in &status.interfaces {
         for found in &interface.health {
-            // A network manager is no fault yet, and its consequence is.
+            // A network manager is a possible fault: only its consequence harms for certain.
             let certain = !found.ok;
-            // A ping shows more than silence.
+            // Skip a fault of a peer that was pinged: the ping's result says more.
             let is_pinged = |name: &String| peers().any(|peer| peer.name == *name);
             let is_shown = found.peer.as_ref().is_some_and(is_pinged);
             if (certain && !is_shown) || found.fault == Fault::NetworkManager {
@@ -152,7 +152,7 @@ fn reverse_paths(
     findings.extend(drops.into_iter().map(finding));
 }
 
-/// The problems of the firewalls' rules. A firewall whose rules can't be read may harm as well.
+/// Finds the problems of the firewalls' rules. A firewall whose rules can't be read is a possible fault.
 fn firewalls(running: &[Running], memberships: &[Membership], findings: &mut Vec<Finding>) {
     let (chains, unreadable) = firewall_rules::chains();
     for (running, membership) in running.iter().zip(memberships) {
@@ -189,8 +189,8 @@ fn firewalls(running: &[Running], memberships: &[Membership], findings: &mut Vec
     }
 }
 
-/// Connections to a peer's private address from another address of this host than its private one. A list that the
-/// kernel does not give may hold some.
+/// Finds the connections with a peer's private address whose local address is not a private address of this host. If
+/// the kernel does not list its connections, reports a possible fault.
 fn connections(
     running: &[Running],
     memberships: &[Membership],
@@ -230,8 +230,8 @@ fn connections(
     Ok(())
 }
 
-/// The counts of the packets that were not rewritten, for reasons that harm, by interface and direction. A stray reset is
-/// left out: the programs drop it to protect a connection.
+/// The counts of the packets that were not rewritten for harmful reasons, by interface and direction. The counts
+/// exclude stray resets: the programs drop them to protect a connection.
 fn not_rewritten(running: &[Running]) -> Result<Vec<Vec<(Reason, u64)>>, Error> {
     let harms = |reason: Reason| reason.remedy().is_some() && reason != Reason::StrayReset;
     let counts = |(running, direction): (&Running, Direction)| {

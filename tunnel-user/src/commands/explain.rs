@@ -102,7 +102,7 @@ pub struct Packet {
     pub vlans: Vec<u16>,
     /// The length in bytes, with an Ethernet header.
     pub length: usize,
-    /// The properties that the command has assumed, or a fact about the bytes; null without any.
+    /// The properties that the command has assumed, or a fact about the bytes; null if there is neither.
     pub assumed: Option<String>,
 }
 
@@ -136,7 +136,7 @@ pub struct Entry {
 ///
 /// # Errors
 /// [`Error::Refused`] if no such interface is attached, if its programs do not run, or if the packet is no IP packet;
-/// [`Error::Host`] without privileges; [`Error::Pins`] if other programs than this version's run.
+/// [`Error::Host`] without privileges; [`Error::Pins`] if the running programs are from another version.
 pub async fn run(
     subject: &Subject,
     direction: Direction,

@@ -70,7 +70,7 @@ pub struct Peer {
     pub mtu_back: Option<u16>,
     /// The stamp of the peer's program; null without a stamp.
     pub stamp: Option<Stamp>,
-    /// The number of packets from the peer that arrived meanwhile, the answers not counted.
+    /// The number of packets from the peer that arrived meanwhile, without the answers.
     pub arrived: u64,
     /// The state in words.
     pub what: String,
@@ -107,7 +107,7 @@ struct Pinged<'a> {
 }
 
 impl Pinged<'_> {
-    /// The place of the peer's counters, which count the packets of both families.
+    /// The interface and the slot of the peer's counters, which count the packets of both families.
     fn counter(&self) -> (&str, u32) {
         (self.running.folder.interface(), self.peer.slot)
     }
@@ -201,7 +201,7 @@ fn opened(folder: Folder) -> Result<(Running, Vec<RunningPeer>), Error> {
     Ok((running, peers))
 }
 
-/// Adds the addresses of `peer` to ping, in each family that this host has.
+/// Adds the targets of a ping for `peer`, in each family that this host has.
 fn collect<'a>(
     running: &'a Running,
     peer: &'a RunningPeer,
@@ -236,7 +236,7 @@ fn collect<'a>(
     }
 }
 
-/// Leaves one interface for each address: the interface by which the kernel sends, else the first one.
+/// Keeps one interface for each address: the interface by which the kernel sends, else the first interface.
 async fn one_for_each_address<'a>(netlink: &Netlink, pinged: Vec<Pinged<'a>>) -> Vec<Pinged<'a>> {
     let mut chosen: BTreeMap<IpAddr, Pinged<'a>> = BTreeMap::new();
     for candidate in pinged {
@@ -256,8 +256,8 @@ async fn is_routed_by(netlink: &Netlink, pinged: &Pinged<'_>) -> bool {
     next_hops.is_ok_and(|next_hops| next_hops.iter().any(|next_hop| next_hop.link == index))
 }
 
-/// The interface by which the kernel sends packets to the address, if they do not pass the attached one: a bridge or
-/// bond above it, or a VLAN on it, leads there as well.
+/// The interface by which the kernel sends packets to the address, if the packets do not pass the attached interface.
+/// Packets also pass the attached interface if they take a bridge or bond above it, or a VLAN on it.
 async fn other_way(netlink: &Netlink, snapshot: &Snapshot, pinged: &Pinged<'_>) -> Option<String> {
     let Target { from, to, .. } = pinged.target;
     let attached = snapshot.find(pinged.running.folder.interface())?;

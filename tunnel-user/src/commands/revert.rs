@@ -137,7 +137,7 @@ const fn guard_to_end<'a>(asker: &Asker, trial: &'a Trial) -> Option<&'a Guard> 
     }
 }
 
-/// The interface whose first attach may be on trial; `None` if a trial of the interface would go back by an attach.
+/// The interface whose first attach may be on trial; `None` if the rollback of any trial would be an attach.
 fn first_attach(asker: &Asker) -> Result<Option<Folder>, Error> {
     let namespace = NetworkNamespace::current()?;
     match asker {
@@ -148,7 +148,7 @@ fn first_attach(asker: &Asker) -> Result<Option<Folder>, Error> {
         Asker::Operator { interface, .. } => {
             let folder = match interface {
                 Some(interface) => Folder::of(namespace, interface),
-                // An error comes again, and with its remedy, from the search for an attached interface.
+                // Ignore the error: the later search for an attached interface returns the error with its remedy.
                 None => match attached::choose(attached::visible()?, None) {
                     Ok(folder) => folder,
                     Err(_) => return Ok(None),
@@ -159,7 +159,7 @@ fn first_attach(asker: &Asker) -> Result<Option<Folder>, Error> {
     }
 }
 
-/// Rolls back a first attach: detaches the interface, also if the attach was killed halfway.
+/// Rolls back a first attach: detaches the interface, even if the attach was killed before its end.
 async fn detach_again(
     asker: &Asker,
     folder: &Folder,

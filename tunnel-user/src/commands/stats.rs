@@ -16,7 +16,7 @@ use crate::plan::rate::Rate;
 /// The output of `stats`; `--json` prints these fields (docs/json.md).
 #[derive(Clone, Debug, Serialize)]
 pub struct Stats {
-    /// The seconds that the rates are about. `None` without rates.
+    /// The length in seconds of the interval that the rates cover. `None` without rates.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds: Option<f64>,
     /// The attached interfaces.
@@ -45,7 +45,7 @@ pub struct Peer {
     pub egress: Counter,
     /// The packets from the peer.
     pub ingress: Counter,
-    /// The packets of the last interval in both directions. `None` without an earlier look at the counters.
+    /// The packets of the last interval in both directions. `None` without an earlier reading of the counters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rates: Option<Rates>,
     /// The times of the last packets, and the errors of routers.
@@ -69,7 +69,7 @@ pub struct NotRewritten {
     /// The number of packets and bytes.
     #[serde(flatten)]
     pub counter: Counter,
-    /// The packets of the last interval. `None` without an earlier look at the counters.
+    /// The packets of the last interval. `None` without an earlier reading of the counters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<Rate>,
 }
@@ -117,17 +117,17 @@ pub struct Counter {
     pub bytes: u64,
 }
 
-/// The counters, and the moment of the look at them.
+/// One reading of the counters.
 #[derive(Clone, Debug)]
 pub struct Look {
     /// The counters.
     pub stats: Stats,
-    /// The moment.
+    /// The time of the reading.
     pub at: Instant,
 }
 
 impl Look {
-    /// The counters with their rates since the look `earlier`.
+    /// The counters with their rates since the reading `earlier`.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Stats {
         let seconds = self.at.duration_since(earlier.at).as_secs_f64();

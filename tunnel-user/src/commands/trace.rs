@@ -21,7 +21,7 @@ use crate::plan::attach_point::{AttachPoint, BOTH};
 use crate::plan::running_peers::RunningPeer;
 use crate::plan::traced_packet::{Filter, TracedPacket};
 
-/// The pause between two looks at the programs, which an attach may replace.
+/// The pause between two checks of the programs, which an attach may replace.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// The wanted packets.
@@ -50,20 +50,20 @@ pub struct Seen {
     pub packet: TracedPacket,
 }
 
-/// A trace that runs. It ends when it is dropped.
+/// A running trace. Dropping the value ends the trace.
 pub struct Trace {
     folder: Folder,
     /// The bytes before the network header of the interface's packets.
     pub link_header_len: u8,
     filter: Filter,
     peers: Vec<RunningPeer>,
-    /// True if the peers were read since the last look.
+    /// True if the peers were read since the last check of the programs.
     peers_are_fresh: bool,
     programs: Vec<u32>,
     tracer: Tracer,
-    /// The records of the former tracer that nobody has seen yet.
+    /// The former tracer's records that the command has not returned yet.
     pending: VecDeque<Record>,
-    /// The packets that earlier tracers lost.
+    /// The number of packets that earlier tracers lost.
     lost_before: u64,
     ticks: Interval,
     signals: [Signal; 2],

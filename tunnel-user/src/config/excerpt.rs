@@ -83,7 +83,7 @@ fn last(text: &str, max: usize) -> &str {
     text.char_indices().rev().nth(last).map_or(text, |(at, _)| &text[at..])
 }
 
-/// A terminal obeys control characters: a blank stands for each of them.
+/// Replaces a control character, which a terminal would obey, with a blank.
 fn visible(character: char) -> char {
     if character.is_control() { ' ' } else { character }
 }

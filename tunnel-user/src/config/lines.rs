@@ -36,7 +36,8 @@ impl Default for Place {
     }
 }
 
-/// A file of at most 128 MiB has smaller numbers than the maximum.
+/// Converts a number to 32 bits; a larger number becomes the maximum. In a file of at most 128 MiB, all numbers are
+/// smaller.
 fn saturated(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }

@@ -1,5 +1,5 @@
-//! Makes the bpf(2) calls that aya 0.14 lacks: loads a program from its instructions, opens a pinned object, and queries
-//! an object by its descriptor. A query by id would need CAP_SYS_ADMIN.
+//! Makes the bpf(2) calls that aya 0.14 lacks: loads a program from its instructions, opens a pinned object, and
+//! queries an object by its descriptor. A query by id would need CAP_SYS_ADMIN.
 
 use std::ffi::CString;
 use std::io;

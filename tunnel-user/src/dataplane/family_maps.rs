@@ -99,7 +99,8 @@ where
         result.map_err(|error| full(error, self.names.prefixes))
     }
 
-    /// Enters public flows, whose last packet is taken to have left at `now`, in nanoseconds of CLOCK_MONOTONIC.
+    /// Enters public flows. The time `now`, in nanoseconds of CLOCK_MONOTONIC, counts as the time of each flow's last
+    /// packet.
     pub fn add_public_flows(&mut self, flows: &[Flow<A>], now: u64) -> Result<(), Error> {
         let state = FlowState { last_sent: now, action: LEFT_ALONE, reserved: [0; 3], tag: 0 };
         for flow in flows {

@@ -17,8 +17,8 @@ use crate::host::netlink::Netlink;
 use crate::host::snapshot::LOOPBACK;
 use crate::plan::attach_point::{AttachPoint, BOTH, Hook, Ingress, Program};
 
-/// The best tc hook that this kernel has. The kernel's answer to a query decides, not its version: kernels without tcx
-/// reject the attach type (bpf_prog_query: EINVAL).
+/// The best tc hook that this kernel has. The function queries the kernel, and ignores the kernel's version: kernels
+/// without tcx reject the attach type (bpf_prog_query: EINVAL).
 #[must_use]
 pub fn best() -> Hook {
     let loopback = if_nametoindex(LOOPBACK).unwrap_or_default();

@@ -24,7 +24,7 @@ impl Instance {
     /// can't write to /run.
     pub fn claim(folder: &Folder, config: &Path) -> Result<Self, Error> {
         let path = folder.instance(Path::new(RUNTIME));
-        // The name is one line of the lock file.
+        // The path must fit on one line of the lock file, so leave out a path with a newline.
         let config = absolute(config).unwrap_or_else(|_| config.to_owned());
         let words = match config.to_str().filter(|config| !config.contains('\n')) {
             Some(config) => format!("{FOLLOWS}{config}"),
@@ -45,7 +45,7 @@ impl Instance {
         }
     }
 
-    /// Tells `status` the daemon's problem, or that there is none any more.
+    /// Records the daemon's problem for `status`. `None` clears the record.
     pub fn note(&mut self, problem: Option<&str>) {
         self.file.note(problem.unwrap_or_default());
     }
@@ -70,7 +70,7 @@ pub fn find(folder: &Folder) -> Option<Holder> {
 pub struct Follower {
     /// The daemon's process id; `None` while the daemon starts.
     pub process: Option<u32>,
-    /// The absolute path of the file; `None` if the daemon has not recorded it: a daemon of an older version.
+    /// The absolute path of the file; `None` if the daemon has not recorded the path. Older versions record no path.
     pub file: Option<PathBuf>,
 }
 

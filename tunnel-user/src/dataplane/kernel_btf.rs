@@ -1,5 +1,5 @@
-//! Finds the fields of the kernel's structs in its type information (BTF), whose format is Linux,
-//! Documentation/bpf/btf.rst. aya-obj 0.3 keeps the fields to itself (docs/decisions/0055-trace-runs-beside-the-dataplane.md).
+//! Finds the fields of the kernel's structs in the kernel's type information (BTF; Linux, Documentation/bpf/btf.rst).
+//! aya-obj 0.3 does not expose the fields (docs/decisions/0055-trace-runs-beside-the-dataplane.md).
 
 use std::fs;
 
@@ -67,8 +67,8 @@ impl KernelBtf {
         let mut at = self.types;
         while at + TYPE_LEN <= self.strings {
             let (type_name, info) = (word(&self.bytes, at)?, word(&self.bytes, at + 4)?);
-            // struct btf_type: the number of members is in the bits 0 to 15, the kind in the bits 24 to 28, and the
-            // highest bit makes the members' offsets share their word with bit field sizes.
+            // struct btf_type: the number of members is in bits 0 to 15, and the kind in bits 24 to 28. If bit 31 is
+            // set, each member's offset shares its word with the size of a bit field.
             let (count, kind) = ((info & 0xffff) as usize, info >> 24 & 0x1f);
             let rest = at + TYPE_LEN;
             let end = rest + rest_len(kind, count)?;
@@ -86,7 +86,7 @@ impl KernelBtf {
     }
 }
 
-/// The length in bytes of the data behind a type's fixed part.
+/// The length in bytes of the data after a type's fixed part.
 fn rest_len(kind: u32, count: usize) -> Result<usize> {
     Ok(match kind {
         // In order: pointer, forward declaration, typedef, volatile, const, restrict, function, float, type tag.

@@ -117,8 +117,8 @@ impl Maps {
         Ok(PeerTables { v4: self.v4.table()?, v6: self.v6.table()? })
     }
 
-    /// Enters the flows of open connections between public addresses, whose last packet is taken to have left at `now`,
-    /// in seconds of CLOCK_MONOTONIC.
+    /// Enters the flows of open connections between public addresses. The time `now`, in seconds of CLOCK_MONOTONIC,
+    /// counts as the time of each flow's last packet.
     ///
     /// # Errors
     /// If the kernel refuses.
@@ -140,8 +140,8 @@ impl Maps {
         })
     }
 
-    /// Applies changes to `peers_v4` and `prefixes_v4` in the given order. The order is undefined only within
-    /// consecutive sets of single addresses in one role.
+    /// Applies changes to `peers_v4` and `prefixes_v4` in the given order. The order is undefined only among
+    /// consecutive changes that set single addresses in one role.
     ///
     /// # Errors
     /// If the kernel refuses. Some changes may already be made.
@@ -149,8 +149,8 @@ impl Maps {
         self.v4.change(changes)
     }
 
-    /// Applies changes to `peers_v6` and `prefixes_v6` in the given order. The order is undefined only within
-    /// consecutive sets of single addresses in one role.
+    /// Applies changes to `peers_v6` and `prefixes_v6` in the given order. The order is undefined only among
+    /// consecutive changes that set single addresses in one role.
     ///
     /// # Errors
     /// If the kernel refuses. Some changes may already be made.

@@ -50,11 +50,11 @@ pub struct Ran {
 impl PrivateCopy {
     /// Copies the program of `direction` and the maps in `folder`, of the interface with the index `link`.
     ///
-    /// BPF_PROG_TEST_RUN takes Ethernet frames, so the copy's program reads an Ethernet header, also on an interface
-    /// with another link header or without one.
+    /// BPF_PROG_TEST_RUN takes Ethernet frames, so the copy's program reads an Ethernet header, even if the interface
+    /// has another link header or none.
     ///
     /// # Errors
-    /// [`Error::Pins`] if the pinned program has other instructions than the program of this version; [`Error::Host`]
+    /// [`Error::Pins`] if the pinned program and this version's program have different instructions; [`Error::Host`]
     /// and [`Error::Kernel`] if the kernel refuses the program or a map.
     pub fn of(
         folder: &Folder,
@@ -85,7 +85,8 @@ impl PrivateCopy {
     /// Runs `frame`, an Ethernet frame, through the program. The copy's counters are still at zero.
     ///
     /// # Errors
-    /// [`Error::Refused`] if the kernel takes no such frame; [`Error::Kernel`] if it refuses for another reason.
+    /// [`Error::Refused`] if the kernel does not accept such a frame; [`Error::Kernel`] if the run fails for another
+    /// reason.
     pub fn run(mut self, frame: &[u8]) -> Result<Ran, Error> {
         let program = self.loaded.place().program(self.direction);
         let on_link = skb(self.link, &[SKB_IFINDEX]);

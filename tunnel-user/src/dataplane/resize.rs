@@ -78,7 +78,8 @@ fn resized(folder: &Folder, capacity: &Capacity, options: &LoadOptions) -> Resul
     in_flight::end(folder)
 }
 
-/// Moves the pins, replaces the programs, and adds to the new maps the old maps' counts and the flows since the copy.
+/// Moves the pins and replaces the programs. Then adds the old maps' counts, and the flows since the copy, to the new
+/// maps.
 /// Readers must not use an intermediate state: the new counters begin at zero.
 fn exchange(folder: &Folder, loaded: &mut Loaded, pairs: &mut Pairs) -> Result<(), Error> {
     for name in MAPS {

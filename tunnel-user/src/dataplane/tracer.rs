@@ -27,13 +27,13 @@ use crate::plan::attach_point::{AttachPoint, BOTH, Program};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/trace.o"));
 
-/// Linux, include/uapi/linux/bpf.h, enum bpf_cmd, enum bpf_prog_type and enum bpf_attach_type.
+/// `enum bpf_cmd`, `enum bpf_prog_type` and `enum bpf_attach_type` (Linux, include/uapi/linux/bpf.h).
 const BPF_RAW_TRACEPOINT_OPEN: libc::c_long = 17;
 const BPF_PROG_TYPE_TRACING: u32 = 26;
 const BPF_TRACE_FENTRY: u32 = 24;
 const BPF_TRACE_FEXIT: u32 = 25;
 
-/// The verifier's log: its room in bytes, and the number of its last lines that an error shows.
+/// The size of the verifier's log in bytes, and the number of the log's last lines that an error shows.
 const LOG_LEN: usize = 1 << 20;
 const LOG_LINES: usize = 12;
 
@@ -45,7 +45,7 @@ struct OpenTracepoint {
     padding: u32,
 }
 
-/// Linux, include/uapi/linux/bpf.h, struct bpf_func_info.
+/// `struct bpf_func_info` (Linux, include/uapi/linux/bpf.h).
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
 struct Function {
@@ -100,7 +100,8 @@ impl Tracer {
                 .extend(trace(&object, program, &traced).map_err(|cause| refused(program, cause))?);
         }
         let (records, lost) = (opened(&mut ebpf, RECORDS)?, opened(&mut ebpf, LOST)?);
-        // SAFETY: the ring buffer keeps its one descriptor open until it is dropped, and the AsyncFd owns it until then.
+        // SAFETY: the ring buffer keeps its one descriptor open until the ring buffer is dropped, and the AsyncFd owns
+        // the ring buffer until then.
         let records = unsafe { AsyncFd::register_with_interest(records, Interest::READABLE) };
         let records = records.context(|| "waiting for packets".into())?;
         Ok(Self { records, lost, _links: links })
@@ -155,8 +156,8 @@ fn opened<M: TryFrom<Map, Error = MapError>>(ebpf: &mut Ebpf, name: &str) -> Res
     map.and_then(M::try_from).context(|| format!("opening the map {name} of the trace"))
 }
 
-/// The programs, with the maps' descriptors in their instructions. aya 0.14 attaches programs of this kind to functions
-/// of the kernel only, and not to programs.
+/// The programs, with the maps' descriptors in their instructions. This module loads them itself: aya 0.14 attaches
+/// programs of this kind only to the kernel's functions, not to other programs.
 fn relocated(ebpf: &Ebpf) -> anyhow::Result<Object> {
     let mut object = Object::parse(OBJECT)?;
     let sections = object.functions.keys().map(|(section, _)| *section).collect();
@@ -181,14 +182,14 @@ fn trace(object: &Object, program: Program, traced: &OwnedFd) -> io::Result<[Own
         Program::Xdp => (XDP_ENTRY, XDP_EXIT),
     };
     let function = main_function(traced)?;
-    // The entry first: a packet that only the exit sees is skipped, since nothing has begun it.
+    // Attach the entry program first: the exit program skips a packet that the entry program has not seen.
     let entry = attach(&load(object, entry, BPF_TRACE_FENTRY, traced, function)?)?;
     let exit = attach(&load(object, exit, BPF_TRACE_FEXIT, traced, function)?)?;
     Ok([entry, exit])
 }
 
-/// The number of the program's entry point in its own type information. The first function is the entry point (Linux,
-/// kernel/bpf/verifier.c, check_btf_func).
+/// The ID of the entry point's type in the program's own type information. The first function is the entry point
+/// (Linux, kernel/bpf/verifier.c, check_btf_func).
 fn main_function(program: &OwnedFd) -> io::Result<u32> {
     let mut function = Function::default();
     let mut functions = ProgramFunctions {
@@ -233,7 +234,7 @@ fn load(
         Ok(program) => return Ok(program),
         Err(refusal) => refusal,
     };
-    // Once more, for the verifier's reasons.
+    // Load the program again, with a log: the verifier writes the reasons for the refusal into it.
     let mut log = vec![0; LOG_LEN];
     load.log_level = 1;
     load.log_size = LOG_LEN as u32;

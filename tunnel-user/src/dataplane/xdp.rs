@@ -158,8 +158,8 @@ pub fn attach(loaded: &mut Loaded, folder: &Folder, link: &Link) -> Result<(), E
     link.pin(folder.link(Direction::Ingress)).map(drop).map_err(unusable).context(what)
 }
 
-/// True if the program is attached by a link. Listing links needs CAP_SYS_ADMIN. Without it, assume a link: a mainline
-/// kernel that loads the program (Linux 5.18) has XDP links (Linux 5.9).
+/// True if the program is attached by a link. Listing links needs CAP_SYS_ADMIN. Also true without CAP_SYS_ADMIN: a
+/// mainline kernel that loads the program (Linux 5.18) has XDP links (Linux 5.9).
 fn has_link(program: &Xdp) -> Result<bool, anyhow::Error> {
     let id = program.info()?.id();
     Ok(loaded_links().any(|link| match link {

@@ -11,8 +11,8 @@ const SYSTEMD: &str = "run/systemd/system";
 /// The folders with the links of enabled units (systemd.unit(5)).
 const ENABLED: [&str; 3] = ["etc/systemd/system", "run/systemd/system", "usr/lib/systemd/system"];
 
-/// True if a unit of systemd starts the daemon of `interface` at boot. `None` without systemd, and in another network
-/// namespace than the host's, whose interfaces no unit attaches.
+/// True if a unit of systemd starts the daemon of `interface` at boot. `None` without systemd, and in any network
+/// namespace other than the host's: the units attach only interfaces of the host's namespace.
 #[must_use]
 pub fn is_enabled(interface: &str) -> Option<bool> {
     match NetworkNamespace::current() {
@@ -36,8 +36,8 @@ fn is_enabled_below(root: &Path, interface: &str) -> Option<bool> {
     Some(ENABLED.into_iter().any(has_link))
 }
 
-/// The name of the interface's unit, without the suffix: `rewrite@eth0`. Characters that unit names lack are escaped
-/// (systemd.unit(5), "String Escaping for Inclusion in Unit Names").
+/// The name of the interface's unit, without the suffix: `rewrite@eth0`. Characters that a unit name can't contain
+/// are escaped (systemd.unit(5), "String Escaping for Inclusion in Unit Names").
 #[must_use]
 pub fn unit(interface: &str) -> String {
     let mut name = String::from("rewrite@");

@@ -28,8 +28,8 @@ pub struct Captured {
 /// Reads the packet with the number `number`, from 1, of the capture at `path`.
 ///
 /// # Errors
-/// [`Error::Refused`] if the file is no capture, has no such packet, or has another link type; and an error if it can't
-/// be read.
+/// [`Error::Refused`] if the file is no capture, has no such packet, or has a link type that is not in `LINK_TYPES`.
+/// Another error if the file can't be read.
 pub fn packet(path: &Path, number: usize) -> Result<Captured, Error> {
     let shown = path.display();
     let file = File::open(path).context(|| format!("opening {shown}"))?;
@@ -126,7 +126,7 @@ fn no_capture<I: std::fmt::Debug>(path: &Path, error: &PcapError<I>) -> Error {
 mod tests {
     use super::*;
 
-    /// A capture in the format pcap, of one packet with `missing` bytes fewer than it had.
+    /// A pcap capture of one packet. The capture lacks the packet's last `missing` bytes.
     fn pcap(link: u32, packet: &[u8], missing: u32) -> Vec<u8> {
         let header = [0xa1b2_c3d4, 4 << 16 | 2, 0, 0, 65_535, link];
         let len = packet.len() as u32;

@@ -18,7 +18,7 @@ pub struct Replacement {
 /// The reason why a file was not replaced.
 #[derive(Debug, thiserror::Error)]
 pub enum NotReplaced {
-    /// The file has other content than the reader of its former content saw.
+    /// The content of the file has changed since the caller read it.
     #[error("another program has changed the file meanwhile")]
     Changed,
     /// The kernel's error.

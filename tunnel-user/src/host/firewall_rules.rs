@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use crate::plan::firewall::{Chain, iptables, nft};
 
-/// The programs of iptables with their save commands, and the files that name their tables. Tables of the variant that
-/// uses nft are in nft's ruleset.
+/// The legacy programs of iptables with their save commands, and the files that name their tables. iptables-nft keeps
+/// its tables in nft's ruleset.
 const LEGACY: [(&str, &str, &str); 2] = [
     ("iptables-legacy", "iptables-legacy-save", "/proc/net/ip_tables_names"),
     ("ip6tables-legacy", "ip6tables-legacy-save", "/proc/net/ip6_tables_names"),

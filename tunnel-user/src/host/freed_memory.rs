@@ -1,5 +1,5 @@
-//! Returns memory to the kernel that this process has freed, but that its allocator keeps. An attach briefly needs
-//! tens of megabytes, mostly for the kernel's type information (BTF).
+//! Returns to the kernel the memory that this process has freed and the allocator keeps. An attach briefly needs tens
+//! of megabytes, mostly for the kernel's type information (BTF).
 
 /// Makes all threads allocate from one arena (mallopt(3)): with more arenas, [`give_back`] leaves memory in each
 /// arena. Call this function before starting any thread.

@@ -35,7 +35,7 @@ pub struct Link {
     /// The index of the interface below this interface, in this network namespace (IFLA_LINK): for example, the
     /// interface that carries a VLAN.
     pub below: Option<u32>,
-    /// The interface's MTU in bytes; `None` above 65535, as the loopback interface has.
+    /// The interface's MTU in bytes; `None` if the MTU exceeds 65535, as on the loopback interface.
     pub mtu: Option<u16>,
     /// The largest MTU that the interface can have.
     pub max_mtu: Option<u32>,

@@ -104,7 +104,7 @@ impl Holder {
         self.words.split(' ').next().and_then(|id| id.parse().ok())
     }
 
-    /// The words behind the process's id; `None` if the process has written none.
+    /// The words after the process's id; `None` if the process has written none.
     #[must_use]
     pub fn command(&self) -> Option<&str> {
         self.words.split_once(' ').map(|(_, command)| command)

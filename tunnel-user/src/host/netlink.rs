@@ -153,8 +153,8 @@ fn link_address(message: &AddressMessage) -> Option<LinkAddress> {
     let find = |wanted: fn(&AddressAttribute) -> Option<IpAddr>| {
         message.attributes.iter().find_map(wanted)
     };
-    // IFA_LOCAL is the interface's own address. A different IFA_ADDRESS is the other end's address. If both are equal,
-    // IPv6 has only IFA_ADDRESS.
+    // IFA_LOCAL is the interface's own address. A different IFA_ADDRESS is the other end's address. Without another
+    // end, an IPv6 message has only IFA_ADDRESS, which is the interface's own address.
     let local = find(|a| if let AddressAttribute::Local(ip) = a { Some(*ip) } else { None });
     let address = find(|a| if let AddressAttribute::Address(ip) = a { Some(*ip) } else { None });
     let mark = AddressAttribute::Protocol(AddressProtocol::Other(ADDRESS_PROTOCOL));

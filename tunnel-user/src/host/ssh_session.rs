@@ -39,7 +39,7 @@ fn value_in(environment: &[u8]) -> Option<String> {
     Some(String::from_utf8_lossy(value).into_owned())
 }
 
-/// The parent's process ID in the text of proc_pid_stat(5): the second field behind the name, which may contain any
+/// The parent's process ID in the text of proc_pid_stat(5): the second field after the name, which may contain any
 /// character.
 fn parent(stat: &str) -> Option<u32> {
     let (_, behind) = stat.rsplit_once(") ")?;

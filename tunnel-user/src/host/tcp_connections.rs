@@ -56,7 +56,7 @@ fn dump(family: u8, socket_id: SocketId, connections: &mut Vec<Connection>) -> i
                 NetlinkPayload::InnerMessage(SockDiagMessage::InetResponse(response)) => {
                     let id = response.header.socket_id;
                     let end = |address: std::net::IpAddr, port| {
-                        // A socket of IPv6 may have a connection of IPv4.
+                        // An IPv6 socket may have an IPv4 connection.
                         SocketAddr::new(address.to_canonical(), port)
                     };
                     connections.push(Connection {

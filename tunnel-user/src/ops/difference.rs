@@ -145,7 +145,7 @@ fn compared(
     Ok((difference, in_words(&steps)))
 }
 
-/// The steps that change something on the host.
+/// The descriptions of the steps that change something on the host.
 fn in_words(steps: &[Step<'_>]) -> Vec<String> {
     steps.iter().filter(|step| !step.is_empty()).map(ToString::to_string).collect()
 }

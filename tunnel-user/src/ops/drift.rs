@@ -58,7 +58,7 @@ pub(crate) async fn find(
 
 /// The problem that keeps the daemon from following the file, and the state of the interface.
 pub(crate) async fn problem(failure: &Error, folder: &Folder, netlink: &Netlink) -> Problem {
-    // The host's network managers may end a refusal, for example by adding an address. Only the operator can mend an
+    // The host's network managers may end a refusal, for example by adding an address. Only the operator can fix an
     // invalid file or an error of the kernel.
     let awaited = matches!(failure, Error::Refused { .. } | Error::Host { .. });
     let standing = standing(folder, netlink).await;

@@ -33,7 +33,7 @@ pub struct Finding {
     /// The fault that the check looks for.
     #[serde(rename = "id")]
     pub fault: Fault,
-    /// The peer that the check is about alone; `None` for a check of the host, or of the routes to all peers.
+    /// The peer, for a check of one peer; `None` for a check of the host, or of the routes to all peers.
     #[serde(skip)]
     pub peer: Option<String>,
     /// True if the check found no fault.

@@ -102,8 +102,8 @@ pub async fn change(
     Ok(entries)
 }
 
-/// The open TCP connections. Without the kernel's answer, there are none: the connections between public addresses
-/// may then end with the attach.
+/// The open TCP connections. The list is empty if the kernel does not answer: the attach may then end connections
+/// between public addresses.
 fn open_connections() -> Vec<Connection> {
     tcp_connections::open().unwrap_or_else(|error| {
         tracing::warn!(

@@ -1,5 +1,5 @@
-//! Puts a change on trial: saves the way back and starts the guard before the first change, and records the end of the
-//! change.
+//! Puts a change on trial: saves the previous state and starts the guard before the first change, and records the end
+//! of the change.
 
 use std::path::{self, Path};
 
@@ -115,7 +115,7 @@ impl Begun {
         state.prepare(trial, &RolledBack { subject: trial.subject.clone(), at: trial.until()? })
     }
 
-    /// Records that the change is complete. If that fails, the trial can't be confirmed.
+    /// Records that the change is complete. If the record can't be written, the trial can't be confirmed.
     ///
     /// # Errors
     /// If the pins can't be read. The guard then rolls the change back at the deadline.

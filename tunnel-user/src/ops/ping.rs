@@ -18,15 +18,17 @@ use crate::plan::ping_message::{self, Nonce, answer, quoted_sequence, request, s
 const INTERVAL: Duration = Duration::from_millis(100);
 /// The time that the last small request has for its answer.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// The same for a peer that has not answered yet: a router reports an unreachable host when three requests for its link
-/// address have had no answer, one a second (Linux, net/core/neighbour.c, mcast_solicit and retrans_time_ms).
+/// The same time for a peer that has not answered yet: a router reports an unreachable host after three unanswered
+/// requests for the host's link address, one second apart (Linux, net/core/neighbour.c, mcast_solicit and
+/// retrans_time_ms).
 const PATIENCE_WITH_SILENT: Duration = Duration::from_millis(3_500);
 /// The least time that a large request has for its answer; a slow peer has four times its usual time.
 const LARGE_PATIENCE: Duration = Duration::from_millis(250);
-/// The longest wait between two looks at the sockets' error queues.
+/// The longest wait between two checks of the sockets' error queues.
 const TICK: Duration = Duration::from_millis(10);
 
-/// The number of peers that get their requests before this host receives: their answers fit into the receive buffer.
+/// The number of peers to which this host sends before it receives. The answers of these peers fit into the receive
+/// buffer.
 const AT_ONCE: usize = 64;
 
 /// A peer's address to ping.
@@ -40,8 +42,8 @@ pub struct Target {
     pub mtu: u16,
 }
 
-/// Pings `targets` with `count` small requests each, then searches for the path MTU of each that answers. Returns an
-/// observation for each target, in the same order.
+/// Pings `targets` with `count` small requests each, then searches for the path MTU of each target that answers.
+/// Returns an observation for each target, in the same order.
 ///
 /// # Errors
 /// If a socket can't be opened.
@@ -81,7 +83,7 @@ pub async fn exchange(targets: &[Target], count: u32, nonce: Nonce) -> io::Resul
     Ok(peers.into_iter().map(Exchange::observed).collect())
 }
 
-/// Hands everything that has arrived to the exchanges.
+/// Passes all received messages and errors to the exchanges.
 fn receive(
     sockets: &mut [(IpAddr, PingSocket)],
     by_address: &BTreeMap<IpAddr, usize>,
@@ -122,7 +124,7 @@ struct Exchange {
     /// The time of the next small request, or of the end of the wait for the last one.
     next: Instant,
     search: Option<PathMtu>,
-    /// The time before which no large request is sent.
+    /// The earliest time for the next large request.
     retry: Instant,
     /// The sequence number of the large request on its way, and the end of the wait for its answer.
     large: Option<(u16, Instant)>,

@@ -9,7 +9,7 @@ use crate::model::text::interface_sysctl;
 use crate::plan::identity::Identity;
 
 /// A description for each interface that can drop packets of peers, with the command that lets them in. `link` is the
-/// attached interface, and `has_networks` says that the file has networks.
+/// attached interface, and `has_networks` is true if the file has networks.
 #[must_use]
 pub fn drops(
     identity: &Identity,

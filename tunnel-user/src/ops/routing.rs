@@ -70,7 +70,7 @@ pub async fn to_peer(
     Ok(route)
 }
 
-/// The names of the other interfaces that packets to a peer's public addresses are spread over.
+/// The names of the other interfaces over which the kernel spreads packets to a peer's public addresses.
 ///
 /// # Errors
 /// If there is no path to the public addresses.

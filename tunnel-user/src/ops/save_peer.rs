@@ -72,7 +72,7 @@ pub(crate) async fn prepare(
     Ok(Prepared { saved: Saved { file, edit, former }, replacement })
 }
 
-/// The file to write. A daemon would undo a change that is in another file than its own.
+/// The file to write. A daemon would undo a change in a file other than the daemon's own.
 fn choose(
     config: Option<&Path>,
     followed: Option<PathBuf>,

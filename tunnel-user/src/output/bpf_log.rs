@@ -1,4 +1,4 @@
-//! Translates the numbers in the messages of the programs in the kernel into words.
+//! Translates the numbers in the BPF programs' messages into words.
 
 use log::{Log, Metadata, Record};
 use tunnel_common::outcome::{Direction, Reason};

@@ -1,5 +1,5 @@
-//! Adds the options of this command line to the commands that rewrite suggests: the network namespace, the file and the
-//! members that this host is. The operator can then paste a command as it stands.
+//! Completes the commands that rewrite suggests. Adds the options of the current command line: the network namespace,
+//! the file and this host's members. The operator can then paste a command as it stands.
 
 use std::sync::OnceLock;
 
@@ -100,7 +100,7 @@ fn is_elsewhere(before: &str) -> bool {
     host.rsplit(' ').nth(1) == Some("on")
 }
 
-/// The word as a shell takes it.
+/// The word as a shell argument, quoted if necessary.
 fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-/:@+=,".contains(c);
     match !word.is_empty() && word.chars().all(is_plain) {

@@ -40,7 +40,7 @@ pub fn say(text: &str) -> Result<(), Error> {
     print(&given::completed(text))
 }
 
-/// Prints to stdout, without the text's colours where stdout is no terminal, and where NO_COLOR is set. A closed pipe is
+/// Prints to stdout. Removes the text's colours if stdout is not a terminal, or if NO_COLOR is set. A closed pipe is
 /// not an error: `rewrite stats | head`.
 pub fn print(text: &str) -> Result<(), Error> {
     match anstream::stdout().write_all(text.as_bytes()) {

@@ -186,7 +186,7 @@ mod tests {
         Frame { len: packet.len() as u32, captured: packet.len() as u32, bytes }
     }
 
-    /// The output of tshark for a file with a rewritten packet and a dropped one.
+    /// The output of tshark for a file with a rewritten packet and a dropped packet.
     fn read_by_tshark(link_header_len: u8) -> String {
         let file = tempfile::NamedTempFile::new().expect("a file");
         let to = Box::new(file.reopen().expect("the file"));

@@ -6,7 +6,7 @@ use tunnel_user::commands::ping::{Peer, Report};
 
 use super::style::{FAULT, GOOD, paint};
 
-/// Formats one line for each address, and under a peer that is not ok a line with the remedy.
+/// Formats one line for each address. If the peer is not ok, a line with the remedy follows.
 pub fn text(report: &Report) -> String {
     let mut text = String::new();
     let width = |of: fn(&Peer) -> usize| report.peers.iter().map(of).max().unwrap_or(0);

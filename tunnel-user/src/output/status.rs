@@ -12,7 +12,7 @@ use super::style::{FAULT, paint};
 use super::text::{NOTHING_ATTACHED, ago, counted, for_now, noun, pairs};
 use super::trial;
 
-/// The number of peers up to which all peers are listed. Of more peers, only the peers that need attention are.
+/// The maximum number of peers for a full list. With more peers, the output lists only the peers that need attention.
 const LISTED_MAX: usize = 25;
 
 /// The attached interfaces with their peers and faults, as text for people.
@@ -56,7 +56,7 @@ pub fn wrong(status: &Status) -> String {
     text
 }
 
-/// The lines in front of the interfaces: the lack of interfaces, and the remains of earlier attaches.
+/// The lines before the interfaces: a note if no interface is attached, and the remains of earlier attaches.
 fn before(status: &Status) -> String {
     let mut text = String::new();
     if status.interfaces.is_empty() {
@@ -142,7 +142,7 @@ fn facts(text: &mut String, interface: &Interface) {
     }
 }
 
-/// The lines of the peers. Of many peers, only the ones that need attention.
+/// The lines of the peers. With more than [`LISTED_MAX`] peers, only the peers that need attention have a line.
 fn peers(text: &mut String, interface: &Interface) {
     let all = &interface.peers;
     let is_listed = |peer: &&Peer| all.len() <= LISTED_MAX || needs_attention(peer);
@@ -192,7 +192,7 @@ fn peers(text: &mut String, interface: &Interface) {
     }
 }
 
-/// True for a peer that is silent, has not answered a ping, has moved, or is about to.
+/// True for a peer that is silent, has not answered a ping, has moved, or is about to move.
 fn needs_attention(peer: &Peer) -> bool {
     peer.traffic == Traffic::Silent
         || peer.pings.iter().any(|ping| !ping.is_ok)

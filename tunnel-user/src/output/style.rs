@@ -1,4 +1,4 @@
-//! Colours words of the output. `print` drops the colours where stdout is no terminal, and where NO_COLOR is set.
+//! Colours words of the output. `print` drops the colours if stdout is not a terminal, or if NO_COLOR is set.
 
 use std::fmt::Display;
 
@@ -13,7 +13,7 @@ pub const GOOD: Style = AnsiColor::Green.on_default();
 /// Something that is removed.
 pub const REMOVED: Style = AnsiColor::Red.on_default();
 
-/// The words in a style. The style's codes have no width on a terminal, so pad the words before.
+/// The words in a style. The style's codes have no width on a terminal, so pad the words before the call.
 pub fn paint(style: Style, words: impl Display) -> String {
     format!("{style}{words}{style:#}")
 }

@@ -26,7 +26,7 @@ pub enum Destination<'a> {
 }
 
 /// Prints packets until a signal comes, `count` packets were printed, stdout is closed, or the interface is detached.
-/// Then says on stderr how many packets were seen, on a terminal or if packets were lost.
+/// Then, if stderr is a terminal or packets were lost, prints the numbers of seen and lost packets to stderr.
 pub async fn run(
     request: &Request,
     destination: Destination<'_>,

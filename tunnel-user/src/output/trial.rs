@@ -26,7 +26,7 @@ pub fn applied(report: &apply::Report, wanted_trial: bool) -> Result<String, Err
     Ok(text)
 }
 
-/// Adds the deadline of the trial, and the commands that keep the change and take it back.
+/// Adds the deadline of the trial, and the commands that keep the change or roll it back.
 pub fn on_trial(text: &mut String, trial: &Trial) -> Result<(), Error> {
     let interface = &trial.interface;
     let until = trial.until()?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 use tunnel_common::counters::PeerCounters;
 
-/// The time between the last packet of a peer and the last packet to it after which the peer counts as silent.
+/// The minimum time from the last packet from a silent peer to the last packet to that peer.
 const SILENT_AFTER: Duration = Duration::from_secs(10);
 /// The number of packets without any answer after which a peer that was never heard counts as silent.
 const NEVER_HEARD_AFTER: u64 = 5;
@@ -42,14 +42,15 @@ pub struct Activity {
     pub heard: Option<Duration>,
     /// The number of packets to the peer.
     pub packets_sent: u64,
-    /// True if no packet of the peer has been counted: the counters of ABI 2 have no times.
+    /// True if the counters show neither a time nor a count of a packet from the peer. Counters of ABI 2 have counts,
+    /// but no times.
     pub is_never_heard: bool,
 }
 
 /// The state of the traffic with a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Traffic {
-    /// Packets of the peer arrived, and this host sent none in vain since.
+    /// Packets of the peer have arrived, and this host has sent no packet in vain since then.
     Heard,
     /// This host sends packets to the peer, and none arrives from it.
     Silent,
@@ -88,8 +89,8 @@ impl Activity {
         }
     }
 
-    /// The state of the traffic; `None` if an answer to the last packet may still be on its way. If the answer is late
-    /// (`is_late`), nobody waits for it any longer.
+    /// The state of the traffic; `None` if an answer to the last packet may still be on its way. With `is_late`, the
+    /// time for an answer has passed, and the result is never `None`.
     #[must_use]
     pub fn traffic(&self, is_direct: bool, is_late: bool) -> Option<Traffic> {
         let is_recent = self.sent.is_some_and(|sent| sent < RECENT);
@@ -192,7 +193,7 @@ mod tests {
     fn ticks_become_time() {
         assert_eq!(CLOCK.since(0), None);
         assert_eq!(CLOCK.since(CLOCK.now - 250), Some(Duration::from_secs(1)));
-        // A packet of another processor, after this host has read the clock.
+        // Another processor may count a packet after this processor has read the clock.
         assert_eq!(CLOCK.since(CLOCK.now + 1), Some(Duration::ZERO));
     }
 }

@@ -283,7 +283,8 @@ mod tests {
         assert!(of_running(&running).is_ok());
     }
 
-    /// `z.last` has moved to 192.0.2.77, and this host from 172.31.0.5 to 172.31.0.9. `z.last` has shown neither.
+    /// `z.last` has moved to 192.0.2.77, and this host has moved from 172.31.0.5 to 172.31.0.9. `z.last` has not
+    /// confirmed the new pair of addresses yet.
     fn moving() -> RunningMembership {
         let moved = OF_ALL_KINDS.replace("203.0.113.2", "192.0.2.77").replace("31.0.5", "31.0.9");
         let (before, mut after) = (running(OF_ALL_KINDS, &["srva"]), running(&moved, &["srva"]));

@@ -12,7 +12,7 @@ use crate::model::Prefix;
 pub struct KnownAddresses {
     /// This host's private addresses.
     pub private: Vec<Prefix>,
-    /// This host's underlay addresses, with the ones from before a move.
+    /// This host's underlay addresses, including the underlay addresses from before a move.
     pub underlay: Vec<Prefix>,
     /// The peers' private addresses.
     pub peers: Vec<Prefix>,
@@ -32,7 +32,7 @@ pub struct Astray {
 }
 
 impl KnownAddresses {
-    /// The connections of `open` to a peer's private address from another address than a private one of this host.
+    /// The connections in `open` to a peer's private address that do not start at a private address of this host.
     #[must_use]
     pub fn astray(&self, open: &[Connection]) -> Vec<Astray> {
         let has = |prefixes: &[Prefix], address| {

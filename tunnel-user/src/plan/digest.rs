@@ -11,8 +11,8 @@ use crate::plan::membership::Membership;
 /// The length of a digest in bytes: the first bytes of a SHA-256.
 pub const DIGEST_LEN: usize = 8;
 
-/// The digests of the members with IPv4 addresses and of the members with IPv6 addresses. A host that has addresses of
-/// one family leaves the other family out, so each family has a digest of its own.
+/// The digests of the members with IPv4 addresses and of the members with IPv6 addresses. A host with addresses of only
+/// one family leaves the other family out, so each family has a separate digest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Digests {
     /// The digest of the members with IPv4 addresses.
@@ -72,7 +72,7 @@ mod tests {
         let [text, turned] = [[a, b, c].concat(), [c, a, b].concat()];
         let of_a = digests(&text, "a");
         assert_eq!(digests(&turned, "b"), of_a);
-        // The member c has no IPv6 addresses, so the host leaves those of its peers out.
+        // Member c has no IPv6 addresses, so c leaves its peers' IPv6 addresses out.
         assert_eq!(digests(&text, "c").v4, of_a.v4);
         assert_ne!(digests(&text, "c").v6, of_a.v6);
     }

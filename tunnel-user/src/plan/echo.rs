@@ -44,7 +44,7 @@ mod tests {
         }
     }
 
-    /// The sum of this message's words is 0xffff, which is as far as a sum can go without a carry.
+    /// The sum of this message's words is 0xffff, the largest sum without a carry.
     #[test]
     fn a_request_whose_words_have_every_bit_once_has_the_checksum_zero() {
         assert_eq!(request(8, [0xf7, 0xff], 0, &[]), [8, 0, 0, 0, 0xf7, 0xff, 0, 0]);

@@ -54,7 +54,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Makes the identity of a host with the own members `members`.
+    /// Makes the identity of a host from the host's own members.
     #[must_use]
     pub const fn new(members: Vec<OwnMember>) -> Self {
         Self { members }
@@ -84,7 +84,7 @@ impl Identity {
         self.members.len() > 1 || self.mappings().any(|mapping| !mapping.is_single())
     }
 
-    /// All addresses of all own members.
+    /// All addresses of this host's own members.
     pub fn mappings(&self) -> impl Iterator<Item = Mapping> {
         self.members.iter().flat_map(OwnMember::mappings)
     }

@@ -1,8 +1,8 @@
 //! Finds the open TCP connections between public addresses that must live on when their peers become members.
 //!
-//! The programs take a packet from a peer's public address for a packet of the peer's private address, unless its flow
-//! is in the table of public flows. The egress program enters a flow with the first packet that leaves. For a
-//! connection that is already open, the first packet may arrive instead, so that the loader enters the flow.
+//! The programs treat a packet from a peer's public address as a packet from the peer's private address, unless the
+//! packet's flow is in the table of public flows. The egress program inserts a flow at the first packet that leaves. On
+//! a connection that is already open, a packet may arrive first, so the loader inserts the connection's flow.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -49,13 +49,14 @@ pub fn has_new(current: &PeerTables, next: &PeerTables) -> bool {
         || next.v6.iter().any(|(range, entry)| is_new(&current.v6, range, entry))
 }
 
-/// True if the programs have not seen packets between the entry's address and this host's underlay address: the peer
-/// is new there, or this host is.
+/// True if the programs have not seen packets between the entry's address and this host's underlay address: the entry
+/// is new, or this host's underlay address in the entry is new.
 fn is_new<A: Address>(current: &PeerTable<A>, range: &Range<A>, entry: &Peer<A>) -> bool {
     current.get(range).is_none_or(|old| old.local_underlay != entry.local_underlay)
 }
 
-/// The flows of the `connections` between this host's underlay address and a public address of a new entry. Notes in the entries of `next` that the programs have to look for the flows.
+/// The flows of the `connections` between this host's underlay address and a public address of a new entry. Sets
+/// `public_flows` in the entries of `next` whose flows the programs must look up.
 #[must_use]
 pub fn keep(connections: &[Connection], current: &PeerTables, next: &mut PeerTables) -> KeptFlows {
     KeptFlows {
@@ -85,7 +86,8 @@ fn of_family<A: Address>(
         {
             continue;
         }
-        // Replies to the same ports of a private connection belong to it: the programs refuse such a public flow too.
+        // Skip a connection whose ports a private connection also has: the replies belong to the private connection.
+        // The programs refuse such a public flow, too.
         let twin = Connection {
             local: SocketAddr::new(entry.local_private.ip(), connection.local.port()),
             remote: SocketAddr::new(entry.private.ip(), connection.remote.port()),

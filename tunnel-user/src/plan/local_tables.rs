@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_private_address_that_was_an_underlay_address_sends_from_where_it_is_now() {
-        // The member c had 10.0.0.3 as its underlay address alone.
+        // Before the move, 10.0.0.3 was only the underlay address of the member c.
         let here = tables_of(
             &CLUSTER.replace("\"10.0.0.3\", \"fd00::3\"", "\"10.0.0.4\", \"fd00::3\""),
             &["c"],

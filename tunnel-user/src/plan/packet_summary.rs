@@ -18,7 +18,7 @@ pub struct PacketSummary {
     pub source: IpAddr,
     /// The destination address.
     pub destination: IpAddr,
-    /// The header behind the IP header.
+    /// The header after the IP header.
     pub transport: TransportHeader,
     /// The identifiers of VLANs, the outer one first.
     pub vlans: Vec<u16>,
@@ -26,7 +26,7 @@ pub struct PacketSummary {
     pub quoted: Option<[IpAddr; 2]>,
 }
 
-/// The header behind the IP header.
+/// The header after the IP header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TransportHeader {
     /// TCP, with the ports of the source and the destination, and the flags' names.

@@ -1,10 +1,10 @@
-//! Searches for the largest packet that arrives at a peer and comes back, by packets that no router may fragment.
+//! Searches for the largest packet that arrives at a peer and comes back, with packets that no router may fragment.
 
 /// The smallest size to try, in bytes: every IPv4 host accepts it (RFC 791), and most paths carry more.
 const SIZE_MIN: u16 = 576;
 /// The search ends when the largest size that arrives is known to this many bytes.
 const STEP: u16 = 4;
-/// The number of packets of one size without an answer that show that the size does not arrive.
+/// The number of unanswered packets of one size after which the size counts as lost.
 const TRIES: u8 = 3;
 
 /// The search for the path MTU to one peer. All sizes are in bytes, IP header included.
@@ -12,14 +12,14 @@ const TRIES: u8 = 3;
 pub struct PathMtu {
     /// The largest size that came back.
     arrived: u16,
-    /// The smallest size that is known not to arrive: more than any packet can have, at most 65536.
+    /// The smallest size that is known not to arrive. At the start: the first size to try plus 1, at most 65536.
     lost: u32,
     /// `lost` at the start.
     above: u32,
     /// The size to try now.
     size: u16,
     tries: u8,
-    /// True if a packet got lost although no router reported its size.
+    /// True if a packet got lost and no router reported its size.
     is_silent: bool,
     /// The size of the largest fragment of the answer to a packet of the size `arrived`, if the answer came in
     /// fragments.
@@ -65,8 +65,8 @@ impl PathMtu {
         self.go_on();
     }
 
-    /// A router, or this host's interface, reported that packets larger than `mtu` do not pass; 0 if the report does not
-    /// say which size passes (RFC 1191, section 5).
+    /// A router, or this host's interface, reported that a packet of the size `size` does not pass, and that packets up
+    /// to `mtu` pass. `mtu` is 0 if the report does not say which size passes (RFC 1191, section 5).
     pub fn was_reported(&mut self, size: u16, mtu: u16) {
         if size != self.size {
             return;
@@ -114,8 +114,8 @@ impl PathMtu {
 mod tests {
     use super::*;
 
-    /// A path that carries packets up to `mtu`, and reports larger ones if `reports`. Returns the result, and the number
-    /// of packets.
+    /// Searches a path that carries packets up to `mtu`, and that reports larger packets if `reports`. Returns the
+    /// result, and the number of packets.
     fn search(mtu: u16, interface: u16, reports: bool) -> (Found, u32) {
         let mut search = PathMtu::new(120, interface);
         let mut packets = 0;

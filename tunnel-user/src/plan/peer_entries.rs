@@ -18,7 +18,7 @@ pub struct Own<A> {
 }
 
 impl<A: Address> Own<A> {
-    /// The part of a host with this identity.
+    /// The part for a host with this identity.
     #[must_use]
     pub fn of(identity: &Identity, bypasses: bool) -> Self {
         let own = identity.single(A::FAMILY);

@@ -22,13 +22,13 @@ pub struct Observed {
     pub sizes: Option<Found>,
     /// The last error about a small request.
     pub error: Option<Failure>,
-    /// The number of all answers, to large requests as well.
+    /// The number of all answers, including the answers to large requests.
     pub answers: u64,
     /// True if the ingress program rewrote fewer packets from the peer than answers came: some came native.
     pub is_native: bool,
     /// The packets from the peer that the ingress program rewrote meanwhile, less the answers.
     pub arrived: u64,
-    /// The interface by which this host sends to the peer, if that is another than the attached one.
+    /// The interface by which this host sends to the peer, if it is not the attached interface.
     pub other_way: Option<String>,
 }
 
@@ -39,7 +39,7 @@ pub struct Failure {
     pub reporter: Option<IpAddr>,
     /// The error, in the kernel's words.
     pub what: String,
-    /// True if this host's kernel did not send the request: there is no way to the peer, or a firewall forbids it.
+    /// True if this host's kernel did not send the request: it has no route to the peer, or a firewall forbids it.
     pub is_local: bool,
 }
 
@@ -50,7 +50,7 @@ pub enum State {
     Ok,
     /// The peer is marked direct, and answers from its private address.
     Direct,
-    /// This host sends to the peer by another interface than the attached one, and answers come.
+    /// This host sends to the peer by an interface other than the attached one, and answers come.
     Native,
     /// More than a quarter of the packets, or of their answers, got lost.
     Lossy,

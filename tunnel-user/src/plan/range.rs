@@ -115,7 +115,7 @@ impl<A: Address> Range<A> {
         A::of(prefix.address()).map(|address| Self { address, length: prefix.length() })
     }
 
-    /// The number of the range's addresses; `u128::MAX` for all IPv6 addresses.
+    /// The number of the range's addresses; `u128::MAX` for `::/0`, the range of all IPv6 addresses.
     pub fn size(&self) -> u128 {
         let host = A::FAMILY.bits().saturating_sub(self.length);
         1_u128.checked_shl(host.into()).unwrap_or(u128::MAX)

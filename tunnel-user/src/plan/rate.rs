@@ -12,8 +12,9 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// The rate from one reading to the next, each of packets and bytes, with `seconds` between them. A counter that
-    /// has become smaller began anew at 0: somebody has attached the interface again. No time has no rate.
+    /// The rate between two readings, which are `seconds` apart. Each reading counts packets and bytes. A counter that
+    /// has become smaller restarted at 0, because somebody has attached the interface again. The rate is 0 if `seconds`
+    /// is not positive.
     #[must_use]
     pub fn between(before: (u64, u64), now: (u64, u64), seconds: f64) -> Self {
         if seconds <= 0.0 {

@@ -13,8 +13,8 @@ pub struct PeerRoute {
     pub destination: Private,
     /// The interface's index.
     pub link: u32,
-    /// The gateway to the peer's public address. If the public address is on the interface's own network, it is itself
-    /// the gateway, so that the kernel resolves it to the peer's hardware address. `None` on an interface without
+    /// The gateway to the peer's public address. On the interface's own network, the public address itself is the
+    /// gateway, so that the kernel resolves this address to the peer's hardware address. `None` on an interface without
     /// hardware addresses, if the route to the public address has no gateway.
     pub gateway: Option<IpAddr>,
     /// This host's private address, the source of unbound sockets. `None` on a gateway.

@@ -285,11 +285,11 @@ mod tests {
             "packets go from 198.51.100.2 to 203.0.113.2 until the peer shows that it sends from \
              203.0.113.2 to 192.0.2.9"
         );
-        // The interface has lost the address from before.
+        // The interface no longer has this host's previous address.
         assert_eq!(told(&[]), "the peer has yet to show that it uses 203.0.113.2");
     }
 
-    /// `bpftool` can make both.
+    /// `bpftool` can make both kinds of peers.
     #[test]
     fn a_peer_of_two_public_addresses_and_one_that_is_half_direct_are_shown_as_they_are() {
         let mut tables = peer_tables::tables(&Membership::of_text(MIXED, &["srva"]), &slots(), 60);

@@ -1,4 +1,4 @@
-//! Judges what a program did to a traced packet, and selects the packets that the operator wants to see.
+//! Determines a program's action on a traced packet, and selects the packets that the operator wants to see.
 
 use std::net::IpAddr;
 
@@ -12,7 +12,7 @@ use crate::plan::running_peers::RunningPeer;
 /// A packet that the program rewrote, stamped or counted, before and after the program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TracedPacket {
-    /// The nanoseconds of CLOCK_MONOTONIC.
+    /// The time in nanoseconds of CLOCK_MONOTONIC.
     pub time: u64,
     /// The packet's direction.
     pub direction: Direction,
@@ -40,7 +40,7 @@ pub struct Captured {
 pub enum TracedOutcome {
     /// The program replaced addresses.
     Rewritten,
-    /// The program kept the addresses and stamped a ping of a host that is no peer.
+    /// The program kept the addresses, and stamped a ping from a host that is not a peer.
     Stamped,
     /// The program let the packet pass, or dropped it, for a reason.
     NotRewritten(Reason),

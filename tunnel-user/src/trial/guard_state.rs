@@ -33,8 +33,8 @@ impl GuardState {
         Ok(before.map(|before| config::parse(path, before)).transpose()?)
     }
 
-    /// Writes the trial into sealed memory (memfd_create(2)). The programs that this process executes later inherit the
-    /// memory, and so do its children.
+    /// Writes the trial into sealed memory (memfd_create(2)). This process's children, and the programs that this
+    /// process executes later, inherit the memory.
     ///
     /// # Errors
     /// If the memory can't be made.

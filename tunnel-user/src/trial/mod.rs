@@ -2,9 +2,10 @@
 //! state unless the operator runs `confirm` in time.
 //!
 //! The folder of [`state`] holds everything that a rollback needs, written before the first change: a [`record`] of the
-//! trial, and the previous state as a cluster file. The rollback of a first attach is a detach, and needs no file. A [`guard`] is a separate process that waits for the deadline and
-//! has a copy of both in memory ([`guard_state`]). A daemon that follows a file leaves the interface alone while a
-//! trial is [`pending`], and ignores a file that [`was_rolled_back`] until the file's content changes.
+//! trial, and the previous state as a cluster file. The rollback of a first attach is a detach, and needs no file. A
+//! [`guard`] is a separate process that waits for the deadline, and has a copy of the record and of the previous state
+//! in memory ([`guard_state`]). A daemon that follows a file leaves the interface alone while a trial is [`pending`],
+//! and ignores a file that [`was_rolled_back`] until the file's content changes.
 
 mod boot_clock;
 mod confirm_within;
@@ -69,7 +70,7 @@ mod tests {
     #[test]
     fn a_file_is_known_by_its_content_after_its_rollback() {
         let top = tempfile::tempdir().unwrap();
-        // An absolute path replaces the folder's own path, and that of the records.
+        // An absolute path replaces the folder's own path, and the path of the records.
         let path = top.path().join("eth0").display().to_string();
         let folder = Folder::of(NetworkNamespace::Host, "eth0").within(&path);
         assert!(!was_rolled_back(&folder, b"new").unwrap(), "no trial");

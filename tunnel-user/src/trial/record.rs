@@ -155,7 +155,7 @@ pub struct RollbackOptions {
     /// True if the programs logged packets before the change (`--verbose`).
     pub verbose: bool,
     /// The codes of the tagged frames that the programs handled before the change (`--vlan`): the kind and the
-    /// identifier. `None` in a record of the previous version, whose trials leave them as they are.
+    /// identifier. `None` in a record of the previous version: the rollback then leaves the codes unchanged.
     #[serde(default)]
     pub vlan: Option<(u8, u16)>,
 }

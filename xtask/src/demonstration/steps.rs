@@ -79,7 +79,7 @@ pub fn run(progress: &mut Progress, lab: &Lab, rewrite: &Rewrite) {
     progress.step("rewrite stats counts per peer and direction", || {
         let text = rewrite.run(&lab.a, &["stats"])?;
         let line = text.lines().find(|line| line.contains("srvb")).context("no line of srvb")?;
-        // The bytes have a unit: numbers alone are packets, unless the bytes are very few.
+        // A byte count of 1 KiB or more has a fraction: the integers are packet counts and very small byte counts.
         let counts: Vec<u64> = line.split_whitespace().skip(1).flat_map(str::parse).collect();
         ensure!(counts.len() >= 2 && counts.iter().all(|n| *n > 0), "{line}");
         ensure!(line.ends_with(" ago"), "srvb was not heard: {line}");

@@ -31,10 +31,10 @@ pub fn check(workspace: &Path) -> Result<()> {
     )
 }
 
-/// The files whose items only one binary uses, with programs and maps that end with its process.
+/// The files whose items only one binary uses. The binary's programs and maps that use the items end with its process.
 const OF_ONE_BINARY: [&str; 1] = ["trace.rs"];
 
-/// The ABI's items in all files, without comments.
+/// The ABI's items in all files except [`OF_ONE_BINARY`], without comments.
 fn text(source: &Path) -> Result<String> {
     let mut files: Vec<_> = fs::read_dir(source)
         .with_context(|| format!("reading {}", source.display()))?

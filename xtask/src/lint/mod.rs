@@ -1,6 +1,6 @@
 //! Runs all lints: formatting and clippy for the host's crates and the eBPF programs, the ABI and its version, the
-//! direction of imports, the length of files, the oldest Rust, the dependencies, the spelling, ARCHITECTURE.md, and the
-//! documentation. Every finding is an error.
+//! direction of imports, the length of files, the minimum Rust version, the dependencies, the spelling,
+//! ARCHITECTURE.md, and the documentation. Every finding is an error.
 
 mod abi;
 mod architecture;

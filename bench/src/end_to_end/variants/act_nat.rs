@@ -13,7 +13,7 @@ pub fn set_up(lab: &Lab) -> Result<Endpoints> {
         side.add_private()?;
         let Side { host, private, public, peer_private, peer_public, .. } = side;
         // Send ARP requests from the public address. By default, a request for the gateway comes from the private
-        // address, which the filters do not rewrite because they match only IP packets, and gets no answer.
+        // address and gets no answer: the filters match only IP packets, so ARP packets keep the private address.
         host.sysctl(&format!("net.ipv4.conf.{PUBLIC_INTERFACE}.arp_announce"), "2")?;
         host.run(&["tc", "qdisc", "add", "dev", PUBLIC_INTERFACE, "clsact"])?;
         let leaving = filter("egress", [private, public], [peer_private, peer_public]);

@@ -9,7 +9,7 @@ use testkit::netns::Namespace;
 
 use super::{Endpoints, sides};
 
-/// Appends four rules on each host.
+/// Adds the private address, the route to the peer and the four NAT rules on each host.
 pub fn set_up(lab: &Lab) -> Result<Endpoints> {
     let hosts = hosts(lab);
     let [(_, a), (_, b)] = &hosts;

@@ -117,7 +117,7 @@ impl Migration {
         Ok(counted)
     }
 
-    /// Requires that the only packets that were not rewritten are resets by a server that was not attached yet.
+    /// Requires that all packets that were not rewritten are stray resets, sent by a server that was not attached yet.
     pub(super) fn require_counted_well(&self) -> Result<()> {
         for host in self.hosts() {
             let stats = self.json(host, &["stats", "--json"])?;

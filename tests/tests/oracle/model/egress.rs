@@ -69,7 +69,7 @@ fn from_behind(
     error::from_behind(model, seen, headers, public, peer.slot, change)
 }
 
-/// Handles a packet to a peer's public address. If the source is this host's underlay address, the model remembers the
+/// Handles a packet to a peer's public address. If the source is this host's underlay address, the model inserts the
 /// flow, so that the replies are also left alone.
 fn to_public(model: &mut Model, seen: &Seen) {
     let [source, destination] = seen.addresses();

@@ -145,10 +145,10 @@ fn from_peer(
     Ok(fate)
 }
 
-/// Handles a notice from a peer. A question (a request with [`Mark::Asked`]) gets the mark of the answer, because the
-/// kernel echoes the request. If a question, an announcement or an answer with [`Mark::Shown`] comes from an awaited
-/// peer between the current addresses, packets to the peer go between these addresses from now on. After a question,
-/// the peer stays awaited.
+/// Handles a notice from a peer. A question is a request with [`Mark::Asked`]: the program replaces its mark with the
+/// answer's mark, because the kernel echoes the request. A question, an announcement or an answer with [`Mark::Shown`]
+/// shows that its sender holds the notice's addresses. If the peer is awaited and both addresses are current, packets
+/// to the peer go between these addresses from now on. After a question, the peer stays awaited.
 fn received(
     model: &mut Model,
     headers: &Headers,

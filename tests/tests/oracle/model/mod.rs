@@ -41,7 +41,7 @@ pub enum Fate {
         /// The peer's slot.
         slot: u32,
     },
-    /// The packet is not rewritten, and counted by reason.
+    /// The packet is not rewritten. The counter of the reason counts the packet.
     Kept(Reason),
 }
 

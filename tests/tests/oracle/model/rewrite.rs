@@ -86,8 +86,8 @@ impl<'a> Rewriting<'a> {
         self.new[at..at + 4].copy_from_slice(&mark);
     }
 
-    /// Writes a stamp without its last word into a ping. The last word keeps the sum of the stamp, so the checksum stays
-    /// the same.
+    /// Writes a stamp without its last word into a ping. The last word then balances the other words: the sum of the
+    /// stamp stays the same, and so does the checksum.
     pub fn stamp(&mut self, at: usize, stamp: &[u8]) {
         self.is_stamped = true;
         let end = at + stamp.len() + 4;

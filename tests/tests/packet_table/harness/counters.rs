@@ -13,7 +13,8 @@ use tunnel_common::outcome::{Direction, Reason, ReasonCounters};
 pub enum Counter {
     /// Rewritten packets of the peer in this slot.
     Peer(Direction, u32),
-    /// Rewritten errors of routers about packets to the peer in this slot. The programs count packets alone.
+    /// Rewritten errors of routers about packets to the peer in this slot. The programs count the errors, but not their
+    /// bytes.
     RouterErrors(u32),
     /// Packets that the program did not rewrite, counted under this reason.
     Reason(Direction, Reason),

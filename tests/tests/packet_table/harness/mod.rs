@@ -68,7 +68,7 @@ struct Lab {
 }
 
 impl Lab {
-    /// The faults of a row, as an empty text if it has none. Returns `None` if the kernel does not run the program.
+    /// The faults of a row; empty if the row has no faults. Returns `None` if the kernel does not run the program.
     fn run_row(&mut self, row: &Row, ingress: Ingress) -> Result<Option<String>> {
         let mut faults = String::new();
         let loaded = self.configured(&row.there.host)?;

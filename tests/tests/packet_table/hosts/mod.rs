@@ -90,7 +90,7 @@ pub struct Own {
 }
 
 impl Own {
-    /// A member whose interface has its public address.
+    /// The addresses of a member whose public address is also the interface's address.
     pub const fn of(member: Member) -> Self {
         Self { private: member.range(member.private), underlay: member.range(member.public) }
     }

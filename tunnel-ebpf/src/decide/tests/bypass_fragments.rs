@@ -106,7 +106,7 @@ fn a_datagram_is_forgotten_after_half_a_minute<F: Version>() {
     }
 }
 
-/// The host remembers the answer's first fragment as a packet of the public flow: the later fragments count for that
+/// The host stores the answer's first fragment as a packet of the public flow: the later fragments count for that
 /// flow, and not as bypassed.
 fn fragments_of_a_reply_to_a_public_flow_are_counted_as_such<F: Version>() {
     let host = with_a_rule::<F>(TCP);
@@ -119,7 +119,7 @@ fn fragments_of_a_reply_to_a_public_flow_are_counted_as_such<F: Version>() {
     }
 }
 
-/// Without rules, the host does not remember first fragments.
+/// Without rules, the host does not store first fragments.
 fn a_peer_without_rules_costs_no_memory<F: Version>() {
     let host = Host::<F>::srva();
     for (direction, route) in ways::<F>() {

@@ -74,7 +74,8 @@ fn the_longest_chain_has_its_checksum_updated() {
     }
 }
 
-/// By the length in the IP header, the packet ends within its extension headers. The frame ends there too, or goes on.
+/// According to the length in the IP header, the packet ends within its extension headers. The frame ends there too, or
+/// continues with padding.
 #[test]
 fn a_chain_cut_anywhere_is_truncated() {
     let host = Host::<V6>::srva();

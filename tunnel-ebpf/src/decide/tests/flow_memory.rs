@@ -189,7 +189,7 @@ fn replies_are_left_alone_until_the_flow_expires<F: Version>() {
     }
 }
 
-/// Only sent packets keep a flow alive, so that a peer can't keep a flow alive that this host has stopped using.
+/// Only sent packets keep a flow alive: a peer can't keep alive a flow that this host has stopped using.
 fn sending_keeps_a_flow_alive_and_receiving_does_not<F: Version>() {
     let (sent, reply) = (Datagram::<F>::udp(b"x"), Datagram::<F>::udp(b"x").answering());
     let (sent, reply) = (sent.bytes(F::PUBLIC), reply.bytes(F::PUBLIC.back()));

@@ -92,7 +92,7 @@ fn outcomes_of_random_packets<F: Version>(random: &mut Random) -> HashMap<String
     let host = Host::<F>::srva();
     for number in 0..PACKETS {
         if number % 64 == 0 {
-            // Renew the flow: random packets between private addresses make the host forget it.
+            // Renew the flow: random packets between private addresses make the host delete the flow.
             host.send(&Datagram::<F>::other(GRE, Vec::new()).bytes(F::PUBLIC));
         }
         let direction = random.one_of(&[Direction::Egress, Direction::Ingress]);

@@ -62,7 +62,7 @@ fn any_packet_of_the_peer_ends_its_grace_period_when_it_is_time<F: Version>() {
 fn only_a_reset_that_acknowledges_nothing_is_dropped<F: Version>() {
     for options in [0, 12, 40] {
         for flags in 0..=255 {
-            // Each packet gets a new host, because a SYN ends the peer's grace period on it.
+            // Each packet gets a new host, because a SYN ends the peer's grace period on the host.
             let host = just_attached::<F>();
             let packet = segment::<F>(flags).with_options(options);
             let is_dropped = flags & RST != 0 && flags & ACK == 0;

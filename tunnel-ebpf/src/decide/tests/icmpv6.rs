@@ -11,8 +11,8 @@ use super::slice::Slice;
 use super::version::Version;
 use crate::family::{V4, V6};
 
-/// Only these packets of a host that is no peer take the steps of an ICMP error. In IPv6, the message may be behind
-/// extension headers.
+/// A packet from a host that is no peer takes the steps of an ICMP error only if its header has one of these protocols.
+/// In IPv6, the message may be behind extension headers.
 #[test]
 fn the_protocols_of_a_header_that_may_hold_a_message() {
     fn protocols<F: Version>() -> Vec<u8> {

@@ -1,5 +1,4 @@
-//! Tests a peer that has moved, and a host that has moved itself: for a while, both the former and the current address
-//! are valid.
+//! Tests the move of a peer, and the move of this host: for a while, both the former and the current address are valid.
 
 use tunnel_common::move_notice::{Mark, payload};
 use tunnel_common::outcome::{Direction, Outcome};

@@ -21,7 +21,7 @@ use crate::family::Octets;
 use crate::peer_entry::{PeerEntry, PeerLookup, SharedPeer};
 use crate::tables::{FlowAction, Receiver, Tables, flow_lifetime};
 
-/// The time and the action of each remembered flow.
+/// The time and the action of each stored flow.
 type Flows<A> = HashMap<Flow<A>, (u64, FlowAction)>;
 
 /// The tables of a host.
@@ -98,7 +98,7 @@ impl<F: Version> HostTables<F> {
         self.single.insert(address, Entry::new(value));
     }
 
-    /// Adds the former address, from before a move, of the peer in `slot`.
+    /// Adds the address that the peer in `slot` had before a move.
     pub fn add_former(
         &mut self,
         member: &Member<Octets<F>>,

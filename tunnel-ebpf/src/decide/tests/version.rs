@@ -124,8 +124,8 @@ pub trait Version:
     /// The length of the shortest valid quote of a datagram: its whole header in IPv4, the fixed header in IPv6.
     fn quoted_len_min(datagram: &Datagram<Self>) -> usize;
 
-    /// The packet's length by its header. `None` if the header states a length of 0, and the packet extends to its end
-    /// in memory.
+    /// The packet's length according to its header. `None` if the header states a length of 0: the packet then extends
+    /// to its end in memory.
     fn len(packet: &[u8]) -> Option<usize>;
 
     /// The addresses of a packet.

@@ -48,8 +48,8 @@ pub struct Request {
 /// Reads the state of all attached interfaces in this network namespace.
 ///
 /// # Errors
-/// If the pins can't be used; [`Error::Refused`] if no peer has a wanted name, or nothing is attached and something has
-/// to be.
+/// If the pins can't be used; [`Error::Refused`] if no peer has a wanted name, or if no interface is attached and the
+/// request requires one.
 pub async fn run(request: &Request) -> Result<Status, Error> {
     let pinged = match request.probe {
         true => ping::unless_gateway(&request.peers).await?,
@@ -119,8 +119,8 @@ fn require_found(all: &[Opened], wanted: &[String]) -> Result<(), Error> {
     }
 }
 
-/// Reads the state. Reports the peers with the `wanted` names or private addresses. The answers of the peers in `late`
-/// would have come by now.
+/// Reads the state. Reports the peers with the `wanted` names or private addresses. The time for an answer of the peers
+/// in `late` has passed.
 async fn read(wanted: &[String], late: &BTreeSet<MemberName>) -> Result<Reading, Error> {
     let netlink = Netlink::connect()?;
     let (interfaces, undecided, mut left_behind) = attached::undisturbed(async |folders| {
@@ -168,8 +168,8 @@ fn opened(folder: Folder) -> Result<Opened, Error> {
     Ok(Opened { running, peers, counters, bypass })
 }
 
-/// Gives each peer the time of its last packet on any interface: with two networks, a peer may answer on another one
-/// than this host sends by.
+/// Gives each peer the time of its last packet on any interface: with two networks, this host may send over one
+/// network, and the peer may answer over the other.
 fn heard_on_any(all: &mut [Opened]) {
     let mut latest: BTreeMap<MemberName, u64> = BTreeMap::new();
     for (peer, counters) in all.iter().flat_map(|opened| opened.peers.iter().zip(&opened.counters))

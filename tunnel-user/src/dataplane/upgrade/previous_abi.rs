@@ -93,7 +93,7 @@ pub struct Peer<A> {
     pub unaware: u8,
     /// Always 0.
     pub reserved: u8,
-    /// 1 if packets that arrive with the peer's private address as their source pass.
+    /// 1 if the ingress program accepts packets whose source is the peer's private address.
     pub direct: u8,
     /// The field that this version calls `replies_native`.
     pub plain: u8,
@@ -191,8 +191,8 @@ pub const REASONS: [Reason; 15] = [
 
 macro_rules! plain_old_data {
     ($($name:ty: $size:literal),+ $(,)?) => {$(
-        // SAFETY: repr(C), of integers and integer arrays without padding, as the sizes show: each bit
-        // pattern is a value.
+        // SAFETY: the type is repr(C) and consists of integers and integer arrays. Its size shows that it has no
+        // padding, so each bit pattern is a value.
         unsafe impl Pod for $name {}
         const _: () = assert!(size_of::<$name>() == $size);
     )+};

@@ -41,7 +41,7 @@ pub(crate) struct Resolved<'a> {
     pub membership: Membership,
     pub left_out: Vec<LeftOut>,
     clusters: &'a Clusters,
-    /// The settings, with `moved` unset: only the maps show if this host has moved.
+    /// The settings, with `moved` unset: only the maps show whether this host has moved.
     pub settings: Settings,
     pub routes: RouteChanges,
     /// The addresses of the interface.

@@ -79,7 +79,8 @@ impl Changes {
                     let before = present.record.as_ref().map(recorded).unwrap_or_default();
                     changes.settings.extend(differing(before, recorded(record)));
                 }
-                // The steps record the settings of the programs last: the changes above keep the present ones.
+                // `Step::Record` keeps the programs' present settings, and this later step records the new settings.
+                // So the VLAN change of this step replaces an earlier VLAN change.
                 Step::RecordSettings(settings) => {
                     let Some(record) = present.record else { continue };
                     let before = vlan(record.settings.vlan, record.settings.vlan_id);

@@ -71,7 +71,7 @@ fn private(address: &str) -> Private {
     Private(address.parse().unwrap())
 }
 
-/// Plans an attach from `before` (without it, from a detached interface) to `after`, and passes the steps to `see`.
+/// Plans an attach from `before` (`None`: a detached interface) to `after`, and passes the steps to `see`.
 fn with_plan<T>(
     before: Option<&Membership>,
     after: &Membership,

@@ -11,7 +11,7 @@ use crate::plan::longest_match::LongestMatch;
 use crate::plan::peer_tables::PeerTable;
 use crate::plan::range::{Address, Range};
 
-/// The private and the underlay address of this host that belong to `address`, one of them.
+/// This host's pair of a private and an underlay address that contains `address`.
 pub(super) fn local<A: Address>(table: &LocalTable<A>, address: A) -> Option<(A, A)> {
     let (range, entry) = LongestMatch::of(table).find(address)?;
     let host = address.number() ^ range.address.number();
@@ -29,9 +29,9 @@ impl<'a, A: Address> Lookup<'a, A> {
         Self { entries: LongestMatch::of(table) }
     }
 
-    /// The positions in the host's ranges that stand for all others. A lookup of the private or the public address
-    /// gives the same entry for all positions between two of them: another entry begins or ends only at the first
-    /// address of a range within, or behind its last one.
+    /// The positions to check in the host's ranges: 0, the start of each inner range, and the position after the end of
+    /// each inner range. No entry begins or ends between two consecutive positions, so a lookup of the private or the
+    /// public address gives the same entry for all positions between them.
     fn positions(&self, host: &Host<A>) -> Vec<u128> {
         let mut positions = BTreeSet::from([0]);
         if !host.private.is_single() {
@@ -145,7 +145,7 @@ impl<'a, A: Address> Lookup<'a, A> {
         ))
     }
 
-    /// True if an address of the host's ranges lies within another member's longer range.
+    /// True if an address of the host's ranges lies within another member's range with a longer prefix.
     fn is_of_another(&self, index: usize, host: &Host<A>, address: A) -> bool {
         self.find(None, address).is_some_and(|(key, owner)| {
             owner.slot as usize != index && key.length > host.private.length

@@ -134,7 +134,7 @@ where
         let count = self.hosts.len() as u64;
         checked.pairs = checked.pairs.saturating_add(count.saturating_mul(count.saturating_sub(1)));
         let lookup = Lookup::of(&self.table);
-        // A host of `None` lacks no entry. This pass is the proof for all pairs of the hosts that pass it.
+        // `None` stands for a host that has the entries of all hosts. Two hosts that pass this check are a right pair.
         let is_wrong = |index: &usize| {
             let is_sent = lookup.sends(&self.hosts, *index, None);
             is_sent.and_then(|()| lookup.receives(&self.hosts, *index, None)).is_err()

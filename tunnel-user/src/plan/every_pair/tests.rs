@@ -27,8 +27,8 @@ fn failing(checked: &Checked) -> BTreeSet<(String, String)> {
     checked.failures.iter().map(names).collect()
 }
 
-/// The failing pairs by the tables that attach writes on each host, for each address of IPv4 prefixes of 24 bits and
-/// longer. An address belongs to the member with the longest private range.
+/// The pairs that fail by the tables that attach writes on each host. This search tries every address, so the IPv4
+/// prefixes have 24 bits or more. An address belongs to the member with the longest private range.
 fn failing_pair_by_pair(cluster: &Cluster) -> BTreeSet<(String, String)> {
     let ranges = |member: &Member| {
         let mapping = member.mapping(Family::Ipv4).unwrap();
@@ -72,7 +72,7 @@ fn failing_pair_by_pair(cluster: &Cluster) -> BTreeSet<(String, String)> {
                 let owner = find(&sender, destination_wire)?;
                 let (key, heard) = find(&receiver, source_wire)?;
                 let [to_private, to_public] = ranges(to);
-                // The network delivers to the longest public range.
+                // The network delivers a packet to the member with the longest matching public range.
                 let is_right = owner.1.slot == entry.slot
                     && owner_by(1, source_wire) == from.name
                     && owner_by(1, destination_wire) == to.name
@@ -86,7 +86,7 @@ fn failing_pair_by_pair(cluster: &Cluster) -> BTreeSet<(String, String)> {
                 all.filter(|address| owner(*address) == member.name).collect::<Vec<_>>()
             };
             let (sources, destinations) = (addresses(from), addresses(to));
-            // The source and the destination of a packet are looked up apart.
+            // Vary one address at a time: the programs look up a packet's source and destination separately.
             let fails = match (sources.first(), destinations.first()) {
                 (Some(source), Some(destination)) => {
                     sources.iter().any(|source| arrives(*source, *destination).is_none())
@@ -136,7 +136,7 @@ fn a_public_address_within_another_network_shadows_one_host_of_it() {
     let checked = check(&cluster(&text(NESTED[2])));
     let to_network = checked.failures.iter().find(|failed| failed.to.as_str() == "m0").unwrap();
     assert!(to_network.what.contains("10.1.0.9 is at 203.0.113.9"), "{to_network:?}");
-    // The host that has this public address would not hear the network's 10.1.0.9 either.
+    // Packets from 10.1.0.9 to m2 fail, too: m2 takes their source, 203.0.113.9, for m1.
     assert!(failing(&checked).contains(&("m0".into(), "m2".into())), "{checked:?}");
 }
 

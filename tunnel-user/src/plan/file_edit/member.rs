@@ -47,7 +47,7 @@ pub(super) fn removed(piece: &str, name: &str, is_first: bool) -> Option<String>
         Item::Value(Value::Array(members)) => {
             let is_it = |value: &Value| value.as_inline_table().is_some_and(|t| is_called(t, name));
             let index = members.iter().position(is_it)?;
-            // A comment on the line of the element before it is part of this element's prefix.
+            // A comment on the previous element's line is part of this element's prefix.
             let gone = members.remove(index);
             let above = gone.decor().prefix().and_then(|prefix| prefix.as_str()).unwrap_or("");
             let (former_line, _) = above.split_at(above.find('\n').unwrap_or(0));
@@ -68,7 +68,7 @@ pub(super) fn removed(piece: &str, name: &str, is_first: bool) -> Option<String>
     Some(comments + &document.to_string())
 }
 
-/// The part from the first newline on: a comment before it belongs to the line above.
+/// The part from the first newline on. A comment before that newline belongs to the line above.
 fn from_newline(text: &str) -> &str {
     &text[text.find('\n').unwrap_or(0)..]
 }
@@ -83,8 +83,8 @@ fn is_called(table: &dyn TableLike, name: &str) -> bool {
     table.get("name").and_then(Item::as_str) == Some(name)
 }
 
-/// Gives the member the public addresses, the flag and the rules of `peer`. A network's addresses are changed if the
-/// file has them by network.
+/// Gives the member the public addresses, the flag and the rules of `peer`. If the file lists the addresses by network,
+/// only the addresses of `network` change.
 pub(super) fn set(table: &mut dyn TableLike, peer: &NamedPeer, network: Option<&str>) {
     if let Some(public) = table.get_mut("public") {
         let by_network = network.filter(|_| public.is_table_like());

@@ -74,7 +74,7 @@ fn find<'a>(cluster: &'a Cluster, name: &MemberName) -> Option<&'a Member> {
     cluster.members().iter().find(|member| member.name == *name)
 }
 
-/// The peer of a member, with the families of `after` alone.
+/// The peer of a member, with only the families of `after`.
 fn as_peer(member: &Member, after: &NamedPeer) -> NamedPeer {
     let mut peer = NamedPeer::from(member);
     peer.addresses.retain(|own| after.addresses.iter().any(|a| a.family() == own.family()));

@@ -50,7 +50,8 @@ pub(super) fn replaced(text: &str, range: Range<usize>, new: &str) -> String {
     [&text[..range.start], &new, &text[range.end..]].concat()
 }
 
-/// The text with the rest `rest` of a removed member in place of a range, without a second blank line.
+/// The text with `rest` in place of a removed member's range, without a second blank line. `rest` holds the lines of
+/// the range that stay.
 pub(super) fn closed_up(text: &str, range: Range<usize>, rest: &str) -> String {
     let rest = with_ends_of(&text[range.clone()], rest);
     let rest = [&rest, &text[range.end..]].concat();

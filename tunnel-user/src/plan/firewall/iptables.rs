@@ -59,7 +59,7 @@ fn rule(program: &str, table: &str, chain: &str, words: &[&str]) -> Rule {
             "-j" | "-g" => {
                 rule.action = target(value).unwrap_or_else(|| Action::Jump(value.to_owned()));
             }
-            // Options of a target, and a comment, are no conditions.
+            // A target's options and a comment are not conditions.
             "--reject-with" | "--comment" => {}
             "-m" if value == "comment" => {}
             option => rule.is_narrow |= option.starts_with('-'),

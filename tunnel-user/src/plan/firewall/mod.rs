@@ -1,7 +1,7 @@
 //! Finds the rules of the host's firewall that harm the cluster's traffic. The firewall sees private addresses in both
 //! directions (docs/firewalls.md).
 //!
-//! The model ignores ports and protocols: a rule that it names may match other packets only.
+//! The model ignores ports and protocols, so a reported rule may match only packets of other traffic.
 
 pub mod iptables;
 pub mod nft;
@@ -34,8 +34,8 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// True if packets with `address` pass the chain: the tables of a family see its packets alone, and tables of
-    /// bridges and devices lie elsewhere.
+    /// True if packets with `address` pass the chain. A table of one family sees only packets of that family. Tables of
+    /// bridges and devices run at other places.
     fn sees(&self, address: IpAddr) -> bool {
         let family = match self.tool {
             Tool::Nft => self.table.split(' ').next().unwrap_or_default(),
@@ -93,7 +93,7 @@ impl Hook {
         })
     }
 
-    /// True if packets of this host leave through the hook. Other packets arrive.
+    /// True if the hook handles packets that this host sends; false if it handles other packets.
     const fn is_outward(self) -> bool {
         matches!(self, Self::Output | Self::Postrouting)
     }
@@ -194,9 +194,9 @@ pub enum Action {
     Accept,
     /// The rule drops or rejects the packet.
     Drop,
-    /// The rule changes the packet's addresses, to these where it names them.
+    /// The rule changes the packet's addresses. The list holds the new addresses that the rule names.
     Translate(Vec<AddressRange>),
-    /// The rule goes on in the chain with this name.
+    /// The rule sends the packet through the chain with this name.
     Jump(String),
     /// Anything else, such as a counter.
     Other,
@@ -220,7 +220,7 @@ pub struct Problem {
     pub fault: Fault,
     /// The description of the rule or the chain.
     pub what: String,
-    /// The command that mends the problem.
+    /// The command that fixes the problem.
     pub remedy: String,
 }
 
@@ -266,8 +266,8 @@ fn of_rule(
             (Fault::FirewallRule, format!("{place} drops packets of {private} ({name})"))
         }
         Action::Translate(targets) => {
-            // Rewritten packets have no public address here. A rule for a peer's is a rule of the iptables trick; one for
-            // this host's own may be another service's.
+            // Rewritten packets have no public address here. A rule for a peer's public address belongs to the iptables
+            // trick. A rule for this host's public address may belong to another service.
             let is_named = |member: &&&MemberAddresses| has(&rule.addresses, &member.private);
             let is_peer = |peer: &&&MemberAddresses| has(&rule.addresses, &peer.public);
             let member = members().find(is_named).or_else(|| peers.iter().find(is_peer))?;
@@ -284,8 +284,8 @@ fn of_rule(
     Some(Problem { fault, what, remedy: rule.removal.clone() })
 }
 
-/// The problems of a chain that drops what no rule accepts, and has no rule that names some of the peers, or names
-/// them by their public addresses.
+/// The problem of a chain that drops packets that no rule accepts: no rule accepts the private addresses of some peers.
+/// A rule may accept the public address of such a peer instead.
 fn of_policy(
     chain: &Chain,
     hook: Hook,

@@ -10,7 +10,7 @@ use super::{Action, AddressRange, Chain, Hook, InterfaceMatch, Rule, Tool, iptab
 /// The elements of the named sets, by table and name.
 type Sets<'a> = BTreeMap<(String, &'a str), &'a Value>;
 
-/// The chains of the ruleset. An output that is not nft's has none.
+/// The chains of the ruleset. Empty for a value that is not the output of nft.
 #[must_use]
 pub fn chains(ruleset: &Value) -> Vec<Chain> {
     let objects = || ruleset["nftables"].as_array().into_iter().flatten();
@@ -148,7 +148,7 @@ fn verdict(statement: &Value, table: &str, sets: &Sets<'_>) -> Option<Action> {
 fn addresses(value: &Value, table: &str, sets: &Sets<'_>, found: &mut Vec<AddressRange>) {
     match value {
         Value::String(text) => match text.strip_prefix('@') {
-            // A set's elements name no sets, so that this ends.
+            // The elements of a set name no other sets, so the recursion ends.
             Some(name) => {
                 if let Some(elements) = sets.get(&(table.to_owned(), name)) {
                     addresses(elements, table, &Sets::new(), found);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Action, Chain, Rule};
 
-/// The end of a packet that no narrower rule matches.
+/// The fate of a packet that no narrower rule matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
     Accepts,
@@ -14,18 +14,18 @@ pub(super) enum End {
 /// The rules that a packet on the interface can reach, in their order.
 pub(super) struct Reached<'a> {
     pub rules: Vec<&'a Rule>,
-    /// The end that a rule decides for every packet that reaches it; `None` if the policy decides.
+    /// The fate of every packet that no narrower rule matches; `None` if the chain's policy decides.
     pub end: Option<End>,
 }
 
-/// The rules of `chain`, and of the chains of its table that it jumps to, that packets on `interface` can reach.
+/// The rules that packets on `interface` can reach, in `chain` and in the chains of the same table that it jumps to.
 pub(super) fn reachable<'a>(chain: &'a Chain, chains: &'a [Chain], interface: &str) -> Reached<'a> {
     let mut reached = Reached { rules: Vec::new(), end: None };
     follow(chain, chains, interface, &mut BTreeSet::new(), &mut reached.rules, &mut reached.end);
     reached
 }
 
-/// Adds the rules of one chain. A rule that matches every packet on the interface decides the end, and so does a chain
+/// Adds the rules of one chain. A rule that matches every packet on the interface decides `end`, and so does a chain
 /// that every packet jumps to.
 fn follow<'a>(
     chain: &'a Chain,

@@ -138,7 +138,7 @@ fn a_rule_with_the_public_address_matches_nothing() {
          which its packets have"
     );
     assert!(remedy.starts_with("nft insert rule inet firewall input ip saddr 10.0.0.2 accept"));
-    // This host's own public address, as in a rule for ssh from anywhere, is no peer's.
+    // A rule may name this host's own public address, like a rule for ssh from anywhere. No peer has that address.
     let own = json!([from(&json!("198.51.100.2")), {"accept": null}]);
     assert_eq!(found(&self::ruleset("input", "accept", &[own, public]), &[srvb()]), []);
 }

@@ -1,4 +1,4 @@
-//! Decides if an event allows an early new try after a failed attach.
+//! Decides if an event allows an early retry after a failed attach.
 //!
 //! An attach changes routes and addresses, and the kernel announces these changes too. The attach itself causes the
 //! events right after its failure. Later events have a different cause, and may announce the change that the attach

@@ -7,7 +7,7 @@ use anyhow::{Result, bail, ensure};
 
 use crate::vm::machine::OutputParser;
 
-/// The parser's state: the results of the lines that it has parsed.
+/// The parser's state: the results of the lines parsed so far.
 #[derive(Debug, Default, PartialEq)]
 pub struct Console {
     /// The kernel's release, as in `uname -r`.
