@@ -1,11 +1,11 @@
 //! Defines the programs of `rewrite trace`, which run before and after the dataplane's programs (fentry and fexit on a
-//! BPF program: Linux 5.5, kernel/bpf/verifier.c, commit 5b92a28aae4d). The programs are loaded only during a trace, and
-//! cost nothing at other times.
+//! BPF program: Linux 5.5, kernel/bpf/verifier.c, commit 5b92a28aae4d). The programs are loaded only during a trace,
+//! and cost nothing at other times.
 //!
 //! The entry program copies the frame and the reason counters; the exit program compares. Between the two, the traced
 //! program is the only tc or XDP program on this CPU: the kernel disables bottom halves around these programs.
 //!
-//! A copy holds the linear part of an skb. A packet with headers outside of that part is seen only if a reason counted it.
+//! A copy holds the linear part of an skb. A packet with headers elsewhere is seen only if a reason counted it.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 
 #[cfg(target_arch = "bpf")]

@@ -29,9 +29,9 @@ use tunnel_user::trial::GuardState;
 use cli::explain::ExplainArgs;
 use cli::peer::{NetworkArg, PeerCommand};
 use cli::{ApplyArgs, Cli, Command, IngressArg, StatsArgs, StatusArgs};
-use output::given::{self, Given, completed};
+use output::suggested_commands::{self, CommandLineOptions, completed};
 use output::trace::Destination;
-use output::{as_json, print, progress, say, watch};
+use output::{as_json, print, print_text, progress, watch};
 
 /// The exit code of a command that worked, and found a fault.
 const EXIT_UNHEALTHY: u8 = 1;
@@ -52,7 +52,7 @@ const VERBOSE: &str = "warn,netlink_proto=error,tunnel_user=debug,rewrite=debug"
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    given::set(given(&cli));
+    suggested_commands::set(options(&cli));
     let filter = EnvFilter::new(match cli.command {
         _ if cli.verbose => VERBOSE,
         Command::Run { .. } => DAEMON,
@@ -99,7 +99,7 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
             code = difference_code(&planned.difference);
             match args.json {
                 true => print(&as_json(&output::dry_run::json(&planned))?)?,
-                false => say(&output::dry_run::text(&planned))?,
+                false => print_text(&output::dry_run::text(&planned))?,
             }
         }
         Command::Attach(args) => {
@@ -114,9 +114,9 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
             if args.json {
                 print(&as_json(&output::attach::outcome_json(&outcome, note.as_deref())?)?)?;
             } else {
-                say(&output::attach::outcome(&outcome)?)?;
+                print_text(&output::attach::outcome(&outcome)?)?;
                 if let Some(note) = note {
-                    say(&format!("  note: {note}\n"))?;
+                    print_text(&format!("  note: {note}\n"))?;
                 }
             }
         }
@@ -141,7 +141,7 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
                         false => output::text::NOTHING_ATTACHED,
                     })?
                 }
-                false => say(&said)?,
+                false => print_text(&said)?,
             }
             for failure in &detached.failures {
                 eprintln!("rewrite: {}", completed(&failure.to_string()));
@@ -155,7 +155,7 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
             let report = progress::during(&going_back, downgrade::run(&interface)).await?;
             match json {
                 true => print(&as_json(&output::downgrade::json(&report))?)?,
-                false => say(&output::downgrade::text(&report))?,
+                false => print_text(&output::downgrade::text(&report))?,
             }
         }
         Command::Status(args) => {
@@ -171,9 +171,9 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
             }
             match json {
                 true => print(&as_json(&status)?)?,
-                false if brief => say(&output::status::brief(&status))?,
-                false if wrong => say(&output::status::wrong(&status))?,
-                false => say(&output::status::text(&status))?,
+                false if brief => print_text(&output::status::brief(&status))?,
+                false if wrong => print_text(&output::status::wrong(&status))?,
+                false => print_text(&output::status::text(&status))?,
             }
         }
         Command::Ping { peers, count, json } => {
@@ -184,7 +184,7 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
             }
             match json {
                 true => print(&as_json(&report)?)?,
-                false => say(&output::ping::text(&report))?,
+                false => print_text(&output::ping::text(&report))?,
             }
         }
         Command::Doctor { json } => {
@@ -195,7 +195,7 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
             }
             match json {
                 true => print(&as_json(&report)?)?,
-                false => say(&output::doctor::text(&report))?,
+                false => print_text(&output::doctor::text(&report))?,
             }
         }
         Command::Explain(args) => code = explain_command(args).await?,
@@ -215,7 +215,7 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
             code = difference_code(&difference);
             match json {
                 true => print(&as_json(&output::diff::json(&difference))?)?,
-                false => say(&output::diff::text(&difference))?,
+                false => print_text(&output::diff::text(&difference))?,
             }
         }
         Command::Apply(args) if args.revert => {
@@ -232,7 +232,7 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
                 true => {
                     as_json(&output::trial::reverted_json(&outcome)).and_then(|text| print(&text))
                 }
-                false => say(&output::trial::reverted(&outcome)),
+                false => print_text(&output::trial::reverted(&outcome)),
             };
             // If the guard runs this command, ignore an output error, such as a full log: a failure would make the
             // guard repeat the rollback.
@@ -251,7 +251,7 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
             let trial = progress::during("confirming", confirming).await?;
             match json {
                 true => print(&as_json(&output::trial::confirmed_json(&trial))?)?,
-                false => say(&output::trial::confirmed(&trial))?,
+                false => print_text(&output::trial::confirmed(&trial))?,
             }
         }
         Command::Check { config, self_names, ingress, json } => {
@@ -262,7 +262,7 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
             }
             match json {
                 true => print(&as_json(&output::check::json(&findings))?)?,
-                false => say(&output::check::text(&findings))?,
+                false => print_text(&output::check::text(&findings))?,
             }
         }
     }
@@ -297,12 +297,12 @@ async fn apply_command(args: ApplyArgs) -> Result<(), Error> {
             return Ok(());
         }
         progress::make_room();
-        say(&output::diff::changes(difference))
+        print_text(&output::diff::changes(difference))
     };
     let report = progress::during("applying", apply::run(&request, print_changes)).await?;
     match json {
         true => print(&as_json(&output::trial::applied_json(&report)?)?),
-        false => say(&output::trial::applied(&report, confirm_within.is_some())?),
+        false => print_text(&output::trial::applied(&report, confirm_within.is_some())?),
     }
 }
 
@@ -315,7 +315,7 @@ fn difference_code(difference: &Difference) -> ExitCode {
 }
 
 /// The options of the command line that suggested commands repeat.
-fn given(cli: &Cli) -> Given {
+fn options(cli: &Cli) -> CommandLineOptions {
     let (config, self_names) = match &cli.command {
         Command::Attach(args) => (Some(&args.attach.config), &args.attach.self_names[..]),
         Command::Run { attach, .. } => (Some(&attach.config), &attach.self_names[..]),
@@ -327,7 +327,7 @@ fn given(cli: &Cli) -> Given {
         _ => (None, &[][..]),
     };
     let config = config.filter(|config| config.as_path() != Path::new(DEFAULT_PATH));
-    Given {
+    CommandLineOptions {
         netns: cli.netns.clone(),
         config: config.map(|config| config.display().to_string()),
         self_names: self_names.to_vec(),
@@ -339,7 +339,7 @@ async fn explain_command(args: ExplainArgs) -> Result<ExitCode, Error> {
         let proof = progress::during("checking every pair", explain_all::run(&args.config)).await?;
         match args.json {
             true => print(&as_json(&proof)?)?,
-            false => say(&output::explain::proof(&proof))?,
+            false => print_text(&output::explain::proof(&proof))?,
         }
         let failed = ExitCode::from(EXIT_UNHEALTHY);
         return Ok(if proof.holds() { ExitCode::SUCCESS } else { failed });
@@ -348,7 +348,7 @@ async fn explain_command(args: ExplainArgs) -> Result<ExitCode, Error> {
     let explanation = progress::during("running the packet", explaining).await?;
     match args.json {
         true => print(&as_json(&explanation)?)?,
-        false => say(&output::explain::text(&explanation))?,
+        false => print_text(&output::explain::text(&explanation))?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -373,7 +373,7 @@ async fn peer_command(command: PeerCommand) -> Result<(), Error> {
             let report = progress::during("switching", switching).await?;
             return match json {
                 true => print(&as_json(&output::peers::switched_json(&report))?),
-                false => say(&output::peers::switched(&report)),
+                false => print_text(&output::peers::switched(&report)),
             };
         }
         PeerCommand::Set { properties, .. } if properties.is_empty() => {
@@ -393,6 +393,6 @@ async fn peer_command(command: PeerCommand) -> Result<(), Error> {
     let report = progress::during("changing the peers", changing).await?;
     match json {
         true => print(&as_json(&output::peers::changed_json(&report)?)?),
-        false => say(&output::peers::changed(&report, confirm_within.is_some())?),
+        false => print_text(&output::peers::changed(&report, confirm_within.is_some())?),
     }
 }

@@ -143,16 +143,16 @@ pub async fn run(
     interface: Option<&str>,
 ) -> Result<Explanation, Error> {
     privileges::require(Task::TestPrograms)?;
-    let given = Given::of(subject)?;
+    let parsed = ParsedPacket::of(subject)?;
     let netlink = Netlink::connect()?;
     let mut explanation = attached::undisturbed(async |folders: Vec<Folder>| {
         let running = Running::open(attached::choose(folders, interface)?)?;
-        let (ran, program) = run_copy(&running, direction, &given.frame, &netlink).await?;
-        explain(&running, direction, program, &given, &ran)
+        let (ran, program) = run_copy(&running, direction, &parsed.frame, &netlink).await?;
+        explain(&running, direction, program, &parsed, &ran)
     })
     .await?;
     if direction == Direction::Egress {
-        let PacketSummary { source, destination, .. } = given.headers;
+        let PacketSummary { source, destination, .. } = parsed.headers;
         let route = route(&netlink, source, destination, &explanation.interface);
         explanation.route = Some(route.await?);
     }
@@ -160,13 +160,13 @@ pub async fn run(
 }
 
 /// The packet to explain, as a frame.
-struct Given {
+struct ParsedPacket {
     frame: Vec<u8>,
     headers: PacketSummary,
     packet: Packet,
 }
 
-impl Given {
+impl ParsedPacket {
     fn of(subject: &Subject) -> Result<Self, Error> {
         let (frame, assumed) = frame(subject)?;
         let Some(headers) = PacketSummary::of(&frame, ETHERNET_HEADER_LEN) else {
@@ -233,10 +233,10 @@ fn explain(
     running: &Running,
     direction: Direction,
     program: &'static str,
-    given: &Given,
+    parsed: &ParsedPacket,
     ran: &Ran,
 ) -> Result<Explanation, Error> {
-    let before = &given.headers;
+    let before = &parsed.headers;
     let names = running.maps.names()?;
     let named = |slot: u32| names.get(&slot).map_or(format!("slot-{slot}"), ToString::to_string);
     let looked_up = match direction {
@@ -260,7 +260,7 @@ fn explain(
         destination: before.destination,
         entry: entry.as_ref().map(|entry| (entry.peer.clone(), entry.code)),
         counted: counted.clone(),
-        is_changed: ran.frame != given.frame,
+        is_changed: ran.frame != parsed.frame,
         private: list(own.iter().map(|own| own.private())),
         underlay: list(own.iter().map(|own| own.underlay())),
     };
@@ -272,7 +272,7 @@ fn explain(
             Direction::Ingress => "ingress",
         },
         program,
-        packet: given.packet.clone(),
+        packet: parsed.packet.clone(),
         route: None,
         entry,
         peer: counted,

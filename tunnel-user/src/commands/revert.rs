@@ -17,8 +17,8 @@ use crate::ops::lock_attached::lock_attached;
 use crate::ops::on_trial::attach_id;
 use crate::ops::{attach, detach, load_file};
 use crate::trial::{
-    ANOTHER_BEGUN, AttachId, Guard, GuardState, NOT_PENDING, Phase, RolledBack, Standing, State,
-    Trial, WayBack,
+    ANOTHER_BEGUN, AttachId, Guard, GuardState, NOT_PENDING, Phase, Rollback, RolledBack, Standing,
+    State, Trial,
 };
 
 /// The outcome of the command.
@@ -93,7 +93,7 @@ pub async fn run(asker: &Asker) -> Result<Outcome, Error> {
         Err(why) => return Ok(Outcome::Nothing(format!("{why} on {interface}"))),
     };
     drop(running);
-    let WayBack::Attach(options) = trial.way_back.clone() else {
+    let Rollback::Attach(options) = trial.way_back.clone() else {
         return Ok(Outcome::Nothing(format!("{ANOTHER_BEGUN} on {interface}")));
     };
 
@@ -142,7 +142,7 @@ fn first_attach(asker: &Asker) -> Result<Option<Folder>, Error> {
     let namespace = NetworkNamespace::current()?;
     match asker {
         Asker::Guard(held) => {
-            let is_first = held.trial.way_back == WayBack::Detach;
+            let is_first = held.trial.way_back == Rollback::Detach;
             Ok(is_first.then(|| Folder::of(namespace, &held.trial.interface)))
         }
         Asker::Operator { interface, .. } => {

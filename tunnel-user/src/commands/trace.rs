@@ -22,7 +22,7 @@ use crate::plan::running_peers::RunningPeer;
 use crate::plan::traced_packet::{Filter, TracedPacket};
 
 /// The pause between two checks of the programs, which an attach may replace.
-const LOOK: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The wanted packets.
 #[derive(Clone, Debug, Default)]
@@ -89,7 +89,7 @@ impl Trace {
         };
         let link_header_len = link_header_len(running.folder.interface()).await?;
         let (tracer, programs) = attach(&running)?;
-        let mut ticks = interval(LOOK);
+        let mut ticks = interval(POLL_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let listen = |kind| signal(kind).context(|| "listening for signals".into());
         Ok(Self {
@@ -135,8 +135,8 @@ impl Trace {
         }
     }
 
-    /// The number of packets that came too fast to be seen. Packets between a change of the programs and the next look at
-    /// them, a second later at most, are not counted.
+    /// The number of packets that came too fast to be seen. After a change of the programs, packets of up to a second
+    /// are not seen, and not counted.
     ///
     /// # Errors
     /// If the number can't be read.

@@ -78,8 +78,8 @@ impl Tracer {
     /// Attaches programs before and after the programs of both directions. Needs a tokio runtime.
     ///
     /// # Errors
-    /// [`Error::Host`] if the kernel has no type information, or refuses programs of this kind; and an error if the maps
-    /// or the pins can't be used.
+    /// [`Error::Host`] if the kernel has no type information, or refuses programs of this kind; and an error if the
+    /// maps or the pins can't be used.
     pub fn attach(folder: &Folder, place: AttachPoint) -> Result<Self, Error> {
         let offsets = offsets().map_err(|cause| {
             Error::host(

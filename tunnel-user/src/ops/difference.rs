@@ -84,10 +84,10 @@ pub(crate) async fn planned(
     if let Some(remains) = lost_pins::find(&resolved.folder, netlink).await? {
         left = remains.local.added.intersection(&wanted).copied().collect();
         let keep = Keep { routes: true, addresses: left.clone() };
-        first = in_words(&change::detach(&remains.local.added, Vec::new(), &keep));
+        first = described(&change::detach(&remains.local.added, Vec::new(), &keep));
     }
     let routes = routing::ours(netlink, resolved.link.index).await?;
-    first.extend(in_words(&[Step::TakeOver { routes, addresses: left.clone() }]));
+    first.extend(described(&[Step::TakeOver { routes, addresses: left.clone() }]));
     let (difference, steps) = compared(None, resolved, &left)?;
     first.extend(steps);
     let endangered = endangered_connections::look(resolved, netlink).await;
@@ -142,10 +142,10 @@ fn compared(
         left_out: resolved.left_out.clone(),
         changes: Changes::of(&before, &steps),
     };
-    Ok((difference, in_words(&steps)))
+    Ok((difference, described(&steps)))
 }
 
 /// The descriptions of the steps that change something on the host.
-fn in_words(steps: &[Step<'_>]) -> Vec<String> {
+fn described(steps: &[Step<'_>]) -> Vec<String> {
     steps.iter().filter(|step| !step.is_empty()).map(ToString::to_string).collect()
 }

@@ -10,8 +10,8 @@ use crate::dataplane::pins::Folder;
 use crate::error::{Context as _, Error};
 use crate::plan::change::Kind;
 use crate::trial::{
-    AttachId, BootTime, ConfirmWithin, ContentHash, Guard, Phase, RolledBack, State, Subject,
-    Trial, WayBack,
+    AttachId, BootTime, ConfirmWithin, ContentHash, Guard, Phase, Rollback, RolledBack, State,
+    Subject, Trial,
 };
 
 /// The state of an interface before a change.
@@ -79,11 +79,11 @@ impl Begun {
         let (attach, way_back, text) = match before {
             Before::Attached(running) => (
                 AttachId::of(folder, &running.attachment)?,
-                WayBack::Attach(previous_state::options(running)),
+                Rollback::Attach(previous_state::options(running)),
                 Some(expressed(running)?),
             ),
             Before::NotAttached { attached_at, .. } => {
-                (AttachId { attached_at: *attached_at, pins: None }, WayBack::Detach, None)
+                (AttachId { attached_at: *attached_at, pins: None }, Rollback::Detach, None)
             }
         };
         let began = BootTime::now()?;

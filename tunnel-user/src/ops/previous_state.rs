@@ -11,7 +11,8 @@ use crate::model::Drain;
 use crate::plan::cluster_file::{self, Inexpressible, RunningMembership};
 use crate::trial::{RollbackOptions, State};
 
-/// The largest number of peers whose state is saved before a change without a trial. A file with more peers takes too long.
+/// The largest number of peers whose state is saved before a change without a trial. A file with more peers takes too
+/// long.
 const PEERS_MAX: usize = 10_000;
 
 /// The state before a change.

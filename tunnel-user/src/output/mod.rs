@@ -10,7 +10,6 @@ pub mod doctor;
 pub mod downgrade;
 pub mod dry_run;
 pub mod explain;
-pub mod given;
 mod pcapng;
 pub mod peers;
 pub mod ping;
@@ -18,6 +17,7 @@ pub mod progress;
 pub mod stats;
 pub mod status;
 mod style;
+pub mod suggested_commands;
 pub mod text;
 pub mod trace;
 pub mod trial;
@@ -36,8 +36,8 @@ pub fn as_json(value: &impl Serialize) -> Result<String, Error> {
 }
 
 /// Prints text for people to stdout, with the options of this command line in the suggested commands.
-pub fn say(text: &str) -> Result<(), Error> {
-    print(&given::completed(text))
+pub fn print_text(text: &str) -> Result<(), Error> {
+    print(&suggested_commands::completed(text))
 }
 
 /// Prints to stdout. Removes the text's colours if stdout is not a terminal, or if NO_COLOR is set. A closed pipe is

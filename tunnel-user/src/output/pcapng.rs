@@ -1,6 +1,6 @@
 //! Writes traced packets to a pcapng file (draft-ietf-opsawg-pcapng), which Wireshark and tshark open. The file has a
-//! packet on both sides, the host's and the wire's, and a dropped packet on one. Checksums and VLAN tags that the network
-//! card adds are not in it.
+//! packet on both sides, the host's and the wire's, and a dropped packet on one. It lacks checksums and VLAN tags that
+//! the network card adds.
 
 use std::borrow::Cow;
 use std::io::{self, Write};

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use tunnel_user::commands::{apply, revert, status};
 use tunnel_user::error::Error;
-use tunnel_user::trial::{Phase, Trial, WayBack};
+use tunnel_user::trial::{Phase, Rollback, Trial};
 
 use super::{attach, detach, diff};
 
@@ -31,8 +31,8 @@ pub fn on_trial(text: &mut String, trial: &Trial) -> Result<(), Error> {
     let interface = &trial.interface;
     let until = trial.until()?;
     let then = match trial.way_back {
-        WayBack::Attach(_) => "restores the previous state",
-        WayBack::Detach => "detaches the interface again",
+        Rollback::Attach(_) => "restores the previous state",
+        Rollback::Detach => "detaches the interface again",
     };
     let _ = writeln!(text, "  on trial until {until}: then rewrite {then}");
     let _ = writeln!(text, "  keep it:      rewrite confirm --interface {interface}");

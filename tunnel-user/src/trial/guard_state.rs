@@ -73,7 +73,7 @@ pub(super) mod tests {
     use std::path::PathBuf;
 
     use super::super::BootTime;
-    use super::super::record::{AttachId, ContentHash, Phase, RollbackOptions, Subject, WayBack};
+    use super::super::record::{AttachId, ContentHash, Phase, Rollback, RollbackOptions, Subject};
     use super::*;
 
     pub(in crate::trial) fn held() -> GuardState {
@@ -94,7 +94,7 @@ pub(super) mod tests {
                 content: ContentHash::of(b"new"),
             },
             deadline: BootTime::now().unwrap(),
-            way_back: WayBack::Attach(way_back),
+            way_back: Rollback::Attach(way_back),
             phase: Phase::Applying,
             guard: None,
         };

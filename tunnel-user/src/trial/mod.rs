@@ -25,7 +25,7 @@ pub use confirm_within::{ConfirmWithin, ConfirmWithinProblem};
 pub use guard::{Guard, become_guard};
 pub use guard_state::GuardState;
 pub use record::{
-    AttachId, ContentHash, Phase, RollbackOptions, RolledBack, Subject, Trial, WayBack,
+    AttachId, ContentHash, Phase, Rollback, RollbackOptions, RolledBack, Subject, Trial,
 };
 pub use state::{ANOTHER_BEGUN, NOT_PENDING, Standing, State};
 

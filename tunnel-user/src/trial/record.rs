@@ -29,7 +29,7 @@ pub struct Trial {
     /// The deadline, at which the guard rolls the change back.
     pub deadline: BootTime,
     /// The way back to the previous state.
-    pub way_back: WayBack,
+    pub way_back: Rollback,
     /// The trial's phase.
     pub phase: Phase,
     /// The guard that waits for the deadline; `None` before the first change.
@@ -95,7 +95,7 @@ impl fmt::Display for Subject {
 /// The way back to the state before a trial.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub enum WayBack {
+pub enum Rollback {
     /// The interface was attached: attach it with the saved file and these options.
     Attach(RollbackOptions),
     /// The interface was not attached: detach it. The record has `null`.
@@ -246,7 +246,7 @@ mod tests {
             {"self_names": [], "no_routes": true, "hook": 1, "ingress": 0, "verbose": false}}"#;
         let trial: Trial = serde_json::from_str(text).unwrap();
         assert_eq!(trial.subject.config().as_deref(), Some("/etc/new.toml"));
-        assert!(matches!(&trial.way_back, WayBack::Attach(RollbackOptions { vlan: None, .. })));
+        assert!(matches!(&trial.way_back, Rollback::Attach(RollbackOptions { vlan: None, .. })));
         // Without a way back, the record is damaged: only `null` means a detach.
         assert!(serde_json::from_str::<Trial>(&text.replace("way_back", "way")).is_err());
     }
@@ -256,7 +256,7 @@ mod tests {
         let peer = Subject::Peer { peer: "srvb".into() };
         assert_eq!(peer.to_string(), "the change of srvb");
         for subject in [held().trial.subject, peer] {
-            for way_back in [held().trial.way_back, WayBack::Detach] {
+            for way_back in [held().trial.way_back, Rollback::Detach] {
                 let trial = Trial { subject: subject.clone(), way_back, ..held().trial };
                 let text = serde_json::to_string(&trial).unwrap();
                 assert_eq!(serde_json::from_str::<Trial>(&text).unwrap(), trial, "{text}");

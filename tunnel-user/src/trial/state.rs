@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::guard::Guard;
 use super::guard_state::GuardState;
-use super::record::{AttachId, Phase, RolledBack, Trial, WayBack};
+use super::record::{AttachId, Phase, Rollback, RolledBack, Trial};
 use crate::dataplane::pins::Folder;
 use crate::error::{Context as _, Error};
 use crate::host::runtime_folder::{RUNTIME, in_folder, remove_empty};
@@ -93,7 +93,7 @@ impl State {
     /// If the record can't be read.
     pub fn has_first_attach(&self) -> Result<bool, Error> {
         let trial: Option<Trial> = self.read(TRIAL)?;
-        Ok(trial.is_some_and(|trial| trial.way_back == WayBack::Detach))
+        Ok(trial.is_some_and(|trial| trial.way_back == Rollback::Detach))
     }
 
     /// The last trial that was rolled back.
@@ -159,8 +159,8 @@ impl State {
             ));
         };
         let before = match trial.way_back {
-            WayBack::Detach => None,
-            WayBack::Attach(_) => {
+            Rollback::Detach => None,
+            Rollback::Attach(_) => {
                 let before = self.before();
                 let what = || format!("reading {}", before.display());
                 Some(fs::read_to_string(&before).context(what)?)
@@ -380,7 +380,7 @@ impl State {
 fn belongs(trial: &Trial, attach: Option<AttachId>) -> bool {
     match attach {
         Some(attach) => trial.attach.is(attach),
-        None => trial.way_back == WayBack::Detach,
+        None => trial.way_back == Rollback::Detach,
     }
 }
 

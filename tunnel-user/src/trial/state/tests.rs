@@ -177,7 +177,7 @@ fn a_record_that_can_not_be_read_or_removed_is_told_with_the_remedy_for_it() {
 fn an_interface_without_a_complete_attach_belongs_to_the_trial_of_a_first_attach() {
     let top = tempfile::tempdir().unwrap();
     let state = State { path: top.path().join("eth0") };
-    let first = Trial { way_back: WayBack::Detach, ..trial(Phase::Applying) };
+    let first = Trial { way_back: Rollback::Detach, ..trial(Phase::Applying) };
     state.begin(&first, None).unwrap();
     assert!(state.has_first_attach().unwrap());
     assert_eq!(state.standing(&first, None), Standing::Pending(Box::new(first.clone())));

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 /// The options of this command line that suggested commands repeat.
 #[derive(Clone, Debug, Default)]
-pub struct Given {
+pub struct CommandLineOptions {
     /// The network namespace of `--netns`.
     pub netns: Option<String>,
     /// The file of `--config`, if it is not the default.
@@ -14,7 +14,7 @@ pub struct Given {
     pub self_names: Vec<String>,
 }
 
-static GIVEN: OnceLock<Given> = OnceLock::new();
+static OPTIONS: OnceLock<CommandLineOptions> = OnceLock::new();
 
 /// The commands of rewrite.
 const VERBS: [&str; 15] = [
@@ -39,17 +39,17 @@ const WITH_FILE: [&str; 5] = ["apply", "attach", "check", "diff", "run"];
 const NAME: &str = "rewrite ";
 
 /// Sets the options for the whole process, before the first output.
-pub fn set(given: Given) {
+pub fn set(options: CommandLineOptions) {
     // The command line is parsed once, so nobody has set the options before.
-    let _first = GIVEN.set(given);
+    let _first = OPTIONS.set(options);
 }
 
 /// Completes the commands in `text`.
 pub fn completed(text: &str) -> String {
-    GIVEN.get().map_or_else(|| text.to_owned(), |given| given.completed(text))
+    OPTIONS.get().map_or_else(|| text.to_owned(), |options| options.completed(text))
 }
 
-impl Given {
+impl CommandLineOptions {
     fn completed(&self, text: &str) -> String {
         let mut done = String::with_capacity(text.len());
         let mut rest = text;
@@ -113,8 +113,8 @@ fn quoted(word: &str) -> String {
 mod tests {
     use super::*;
 
-    fn given() -> Given {
-        Given {
+    fn options() -> CommandLineOptions {
+        CommandLineOptions {
             netns: Some("a".into()),
             config: Some("/tmp/new.toml".into()),
             self_names: vec!["srva".into()],
@@ -126,18 +126,18 @@ mod tests {
         let text =
             "back: rewrite detach eth0\nrewrite diff --interface eth0; `rewrite status` shows";
         assert_eq!(
-            given().completed(text),
+            options().completed(text),
             "back: rewrite --netns a detach eth0\nrewrite --netns a diff --config /tmp/new.toml \
              --self srva --interface eth0; `rewrite --netns a status` shows"
         );
-        assert_eq!(Given::default().completed(text), text);
+        assert_eq!(CommandLineOptions::default().completed(text), text);
     }
 
     #[test]
     fn a_command_with_a_file_of_its_own_keeps_it() {
         let text = "rewrite attach eth0 --config /run/previous.toml\nrewrite apply --revert";
         assert_eq!(
-            given().completed(text),
+            options().completed(text),
             "rewrite --netns a attach eth0 --config /run/previous.toml\n\
              rewrite --netns a apply --revert"
         );
@@ -151,13 +151,14 @@ mod tests {
             "on srvb: rewrite attach",
             "rewrite attaches",
         ] {
-            assert_eq!(given().completed(text), text);
+            assert_eq!(options().completed(text), text);
         }
     }
 
     #[test]
     fn a_name_with_spaces_is_quoted() {
-        let given = Given { netns: Some("it's a".into()), ..Given::default() };
-        assert_eq!(given.completed("rewrite status"), r"rewrite --netns 'it'\''s a' status");
+        let options =
+            CommandLineOptions { netns: Some("it's a".into()), ..CommandLineOptions::default() };
+        assert_eq!(options.completed("rewrite status"), r"rewrite --netns 'it'\''s a' status");
     }
 }
