@@ -163,7 +163,7 @@ fn it_comes_back_with_all_processes_of_rewrite_killed_in_the_middle_of_the_chang
     scenario.file("moved.toml", format!("{}\n{CUTS_OFF}", crowd(21)))?;
     let before = members(&scenario)?;
     let path = scenario.path("moved.toml");
-    let process = scenario.start(host, &apply(&path, "9s"))?;
+    let process = scenario.start(host, &apply(&path, "20s"))?;
     let guard = Guard::wait_until_recorded(host, &process)?;
     // Wait for a new public address: apply writes the entries of the new public addresses first.
     let table = peers_v4(&scenario)?;

@@ -46,7 +46,7 @@ fn a_first_attach_that_nobody_confirms_is_detached_again() -> Result<()> {
         let before = HostState::of(host)?;
         let path = scenario.path("cluster.toml");
         let attach = ["attach", PUBLIC_INTERFACE, "--config", &path];
-        let words = [&attach, &on_trial("3s", more)[..]].concat();
+        let words = [&attach, &on_trial("12s", more)[..]].concat();
         let ended = end(&mut scenario.rewrite.command(host, &words))?;
         ended.require(0, &[])?;
         let (output, name) = (ended.stdout, host.name());
@@ -73,7 +73,7 @@ fn a_first_attach_that_is_confirmed_stays() -> Result<()> {
     let scenario = Scenario::new()?;
     let host = &scenario.lab.a;
     scenario.attach(&scenario.lab.b, NOTHING_MORE)?;
-    scenario.attach(host, &on_trial("6s", NOTHING_MORE))?;
+    scenario.attach(host, &on_trial("15s", NOTHING_MORE))?;
     let guard = Guard::of(host)?;
     scenario.try_attach(host, NOTHING_MORE)?.require(4, &["cluster.toml on trial, until "])?;
     let said = scenario.rewrite.run(host, CONFIRM)?;
@@ -111,7 +111,7 @@ fn a_first_attach_goes_back_with_all_processes_of_rewrite_killed_in_the_middle()
     let before = HostState::of(host)?;
     scenario.file("cluster.toml", crowd(20))?;
     let path = scenario.path("cluster.toml");
-    let words = ["attach", PUBLIC_INTERFACE, "--config", &path, "--confirm-within", "4s"];
+    let words = ["attach", PUBLIC_INTERFACE, "--config", &path, "--confirm-within", "20s"];
     let process = scenario.start(host, &words)?;
     let guard = Guard::wait_until_recorded(host, &process)?;
     // Attach writes the peers' entries, attaches the programs and adds the private address, in this order. Wait for the
@@ -133,7 +133,7 @@ fn a_daemon_leaves_a_first_attach_on_trial_alone_and_does_not_repeat_it() -> Res
     let scenario = Scenario::new()?;
     let host = &scenario.lab.a;
     let before = HostState::of(host)?;
-    scenario.attach(host, &on_trial("6s", NOTHING_MORE))?;
+    scenario.attach(host, &on_trial("15s", NOTHING_MORE))?;
     let guard = Guard::of(host)?;
     let daemon = Daemon::start(&scenario, host, NOTHING_MORE)?;
     daemon.wait_for("cluster.toml on trial, until ")?;
@@ -168,7 +168,7 @@ fn a_later_attach_goes_back_to_what_ran_with_its_options() -> Result<()> {
     let moved = ["peer", "set", "srvb", "--public", "192.0.2.9", "--drain", "0s"];
     scenario.rewrite.run(host, &moved)?;
     let before = members(&scenario)?;
-    let output = scenario.attach(host, &on_trial("3s", &["--vlan", "any"]))?;
+    let output = scenario.attach(host, &on_trial("12s", &["--vlan", "any"]))?;
     for wanted in [
         "~ peer srvb  10.0.0.2 at 192.0.2.9 -> srvb  10.0.0.2 at 203.0.113.2\n",
         "~ routes set by: the operator -> rewrite\n",
@@ -184,7 +184,7 @@ fn a_later_attach_goes_back_to_what_ran_with_its_options() -> Result<()> {
     // An attach with the former options finds no difference.
     let back = ["peer", "set", "srvb", "--public", "203.0.113.2", "--drain", "0s"];
     scenario.rewrite.run(host, &back)?;
-    let same = scenario.attach(host, &on_trial("3s", &["--no-routes", "--vlan", "7"]))?;
+    let same = scenario.attach(host, &on_trial("12s", &["--no-routes", "--vlan", "7"]))?;
     ensure!(same.contains("  no change\n") && !same.contains("on trial"), "{same}");
     ensure!(!state_file(host, "trial.json")?.exists(), "a trial of no change");
     scenario.require_healthy(host)
@@ -196,7 +196,7 @@ fn a_peer_that_nobody_confirms_is_where_it_was() -> Result<()> {
     let host = &scenario.lab.a;
     scenario.attach(host, NOTHING_MORE)?;
     let before = members(&scenario)?;
-    let set = ["peer", "set", "srvb", "--public", "192.0.2.9", "--confirm-within", "3s"];
+    let set = ["peer", "set", "srvb", "--public", "192.0.2.9", "--confirm-within", "15s"];
     let output = scenario.rewrite.run(host, &set)?;
     ensure!(output.contains("on trial until ") && !output.contains("back: "), "{output}");
     let status = scenario.rewrite.run(host, &["status"])?;
@@ -204,7 +204,7 @@ fn a_peer_that_nobody_confirms_is_where_it_was() -> Result<()> {
     let json = scenario.json(host, &["status", "--json"])?;
     let trial = &json["interfaces"][0]["trial"];
     ensure!(trial["config"].is_null() && trial["subject"] == "the change of srvb", "{trial}");
-    let other = ["peer", "set", "srvb", "--public", "192.0.2.8", "--confirm-within", "3s"];
+    let other = ["peer", "set", "srvb", "--public", "192.0.2.8", "--confirm-within", "15s"];
     scenario.try_run(host, &other)?.require(4, &["eth0 has the change of srvb on trial"])?;
     let guard = Guard::of(host)?;
     ensure!(members(&scenario)? != before, "nothing was changed");

@@ -13,7 +13,7 @@ use testkit::wait::wait_until;
 use crate::process::Process;
 
 /// The time limit for the guard's end, longer than all retries after a first failure.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The folder of a namespace's state.
 pub fn state(host: &Namespace) -> Result<PathBuf> {
