@@ -13,6 +13,17 @@ pub enum Direction {
     Ingress = 1,
 }
 
+impl Direction {
+    /// The name for people and JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Egress => "egress",
+            Self::Ingress => "ingress",
+        }
+    }
+}
+
 /// The verdict for the network stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -20,6 +31,17 @@ pub enum Verdict {
     Pass,
     /// The kernel frees the packet.
     Drop,
+}
+
+impl Verdict {
+    /// The name for people and JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Drop => "drop",
+        }
+    }
 }
 
 macro_rules! reasons {

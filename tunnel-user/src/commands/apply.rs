@@ -14,7 +14,7 @@ use crate::interrupt::Interrupt;
 use crate::ops::attach::resolve::resolve;
 use crate::ops::difference::{self, Difference};
 use crate::ops::lock_attached::lock_attached;
-use crate::ops::on_trial::{self, Before, Begun};
+use crate::ops::on_trial::{self, Before, Begun, Executed};
 use crate::ops::previous_state::{self, Saved};
 use crate::ops::{attach, load_file};
 use crate::trial::{ConfirmWithin, State, Trial, become_guard, require_none};
@@ -83,23 +83,9 @@ pub async fn run(
         false => None,
     };
     drop(running);
-    match attach::execute(&mut resolved, &netlink, &interrupt).await {
-        Ok(attached) => {
-            let trial = begun.map(|begun| begun.finish(&folder)).transpose()?;
-            let state = State::of(&folder);
-            if trial.is_none() {
-                state.discard()?;
-            }
-            let previous = previous.and_then(|previous| previous.save(&state));
-            Ok(Report { difference, attached, trial, previous })
-        }
-        Err(failure) => {
-            if let Some(begun) = begun {
-                begun.call_off();
-            }
-            Err(failure)
-        }
-    }
+    let executing = on_trial::execute(&mut resolved, begun, previous, &netlink, &interrupt);
+    let Executed { report: attached, trial, previous } = executing.await?;
+    Ok(Report { difference, attached, trial, previous })
 }
 
 /// `rewrite apply --guard`: turns this process into the guard of the trial `id` on the interface.

@@ -14,7 +14,7 @@ use crate::ops::attach::report::Report;
 use crate::ops::attach::request::Request;
 use crate::ops::attach::resolve::resolve;
 use crate::ops::difference::{self, Difference};
-use crate::ops::on_trial::{self, Before, Begun};
+use crate::ops::on_trial::{self, Before, Begun, Executed};
 use crate::ops::previous_state::{self, Previous, Saved};
 use crate::ops::{attach, endangered_connections, gone_namespaces, load_file, upgrade};
 use crate::trial::{self, ConfirmWithin, State, Trial};
@@ -76,23 +76,9 @@ pub async fn run(
         None => None,
     };
     drop(running);
-    match attach::execute(&mut resolved, &netlink, &interrupt).await {
-        Ok(report) => {
-            let trial = begun.map(|begun| begun.finish(&folder)).transpose()?;
-            let state = State::of(&folder);
-            if trial.is_none() {
-                state.discard()?;
-            }
-            let previous = previous.and_then(|previous| previous.save(&state));
-            Ok(Outcome { report, difference, trial, previous })
-        }
-        Err(failure) => {
-            if let Some(begun) = begun {
-                begun.call_off();
-            }
-            Err(failure)
-        }
-    }
+    let executing = on_trial::execute(&mut resolved, begun, previous, &netlink, &interrupt);
+    let Executed { report, trial, previous } = executing.await?;
+    Ok(Outcome { report, difference, trial, previous })
 }
 
 /// Attaches for a daemon: without a trial, and without a comparison with the previous state. Stops when `interrupt`

@@ -93,7 +93,7 @@ pub async fn run() -> Result<Report, Error> {
     .await?;
     let before = not_rewritten(&running)?;
     let pinged = ping::unless_gateway(&[]).await?;
-    findings.extend(growth(&running, &before, &not_rewritten(&running)?));
+    findings.extend(growth(&before, &not_rewritten(&running)?));
     let peers = || pinged.iter().flat_map(|pinged| &pinged.peers);
     for interface in &status.interfaces {
         for found in &interface.health {
@@ -230,44 +230,50 @@ fn connections(
     Ok(())
 }
 
-/// The counts of the packets that were not rewritten for harmful reasons, by interface and direction. The counts
-/// exclude stray resets: the programs drop them to protect a connection.
-fn not_rewritten(running: &[Running]) -> Result<Vec<Vec<(Reason, u64)>>, Error> {
-    let harms = |reason: Reason| reason.remedy().is_some() && reason != Reason::StrayReset;
-    let counts = |(running, direction): (&Running, Direction)| {
-        let counts = running.maps.reason_counters(direction)?;
-        let counts = counts.into_iter().filter(|(reason, _)| harms(*reason));
-        Ok(counts.map(|(reason, count)| (reason, count.packets)).collect())
-    };
-    let places = running.iter().flat_map(|running| BOTH.map(|direction| (running, direction)));
-    places.map(counts).collect()
+/// A count of packets that were not rewritten for a reason that harms, on one interface.
+struct NotRewritten<'a> {
+    interface: &'a str,
+    direction: Direction,
+    reason: Reason,
+    packets: u64,
 }
 
-/// The reasons whose counts have grown.
-fn growth(
-    running: &[Running],
-    before: &[Vec<(Reason, u64)>],
-    after: &[Vec<(Reason, u64)>],
-) -> Vec<Finding> {
-    let places = running.iter().flat_map(|running| ["egress", "ingress"].map(|at| (running, at)));
-    let mut findings = Vec::new();
-    for ((running, at), (before, after)) in places.zip(before.iter().zip(after)) {
-        for ((reason, before), (_, after)) in before.iter().zip(after) {
-            let packets = after.saturating_sub(*before);
-            if packets > 0 {
-                let what = format!(
-                    "not rewritten at {at} during the pings: {}, {}: {}",
-                    counted(packets, "packet"),
-                    reason.name(),
-                    reason.description()
-                );
-                let finding = Finding::new(Fault::NotRewritten, false, what);
-                let finding = finding.on(running.folder.interface());
-                findings.push(finding.with_remedy(reason.remedy().unwrap_or_default()));
-            }
+/// The counts of all interfaces, in the same order at each call. A stray reset is left out: the programs drop it to
+/// protect a connection.
+fn not_rewritten(running: &[Running]) -> Result<Vec<NotRewritten<'_>>, Error> {
+    let harms = |reason: Reason| reason.remedy().is_some() && reason != Reason::StrayReset;
+    let mut counts = Vec::new();
+    for running in running {
+        let interface = running.folder.interface();
+        for direction in BOTH {
+            let all = running.maps.reason_counters(direction)?.into_iter();
+            counts.extend(all.filter(|(reason, _)| harms(*reason)).map(|(reason, count)| {
+                NotRewritten { interface, direction, reason, packets: count.packets }
+            }));
         }
     }
-    findings
+    Ok(counts)
+}
+
+/// The counts that have grown.
+fn growth<'a>(
+    before: &'a [NotRewritten<'_>],
+    after: &'a [NotRewritten<'_>],
+) -> impl Iterator<Item = Finding> + 'a {
+    let grown = |(before, after): (&NotRewritten<'_>, &NotRewritten<'_>)| {
+        let NotRewritten { interface, direction, reason, packets } = *after;
+        let packets = packets.saturating_sub(before.packets);
+        let what = format!(
+            "not rewritten at {} during the pings: {}, {}: {}",
+            direction.name(),
+            counted(packets, "packet"),
+            reason.name(),
+            reason.description()
+        );
+        let finding = Finding::new(Fault::NotRewritten, false, what).on(interface);
+        (packets > 0).then(|| finding.with_remedy(reason.remedy().unwrap_or_default()))
+    };
+    before.iter().zip(after).filter_map(grown)
 }
 
 /// The finding that the kernel's table of connections is nearly full.

@@ -267,20 +267,14 @@ fn explain(
     let (what, remedy) = advice(ran.outcome, &facts);
     Ok(Explanation {
         interface: facts.interface,
-        direction: match direction {
-            Direction::Egress => "egress",
-            Direction::Ingress => "ingress",
-        },
+        direction: direction.name(),
         program,
         packet: parsed.packet.clone(),
         route: None,
         entry,
         peer: counted,
         outcome: name(ran.outcome),
-        verdict: match ran.verdict {
-            Verdict::Pass => "pass",
-            Verdict::Drop => "drop",
-        },
+        verdict: ran.verdict.name(),
         after: after.as_ref().map(ends),
         what,
         remedy,

@@ -5,12 +5,13 @@ use std::time::Instant;
 
 use serde::Serialize;
 use tunnel_common::counters::Count;
-use tunnel_common::outcome::{Direction, Reason, Verdict};
+use tunnel_common::outcome::{Direction, Reason};
 
 use super::traffic_report::{Now, Traffic};
 use crate::error::Error;
 use crate::ops::attached::{self, Running};
-use crate::plan::peers::NamedPeer;
+use crate::plan::attach_point::BOTH;
+use crate::plan::peers::{NamedPeer, no_such_peer};
 use crate::plan::rate::Rate;
 
 /// The output of `stats`; `--json` prints these fields (docs/json.md).
@@ -179,10 +180,7 @@ pub async fn run(selection: &Selection) -> Result<Look, Error> {
         interfaces.iter().any(|(_, known)| known.iter().any(|peer| peer.is_called(word)))
     };
     if let Some(unknown) = selection.peers.iter().find(|word| !known(word)) {
-        return Err(Error::refused(
-            format!("no peer has the name or the private address {unknown}"),
-            "list the peers: rewrite peer list",
-        ));
+        return Err(no_such_peer(unknown));
     }
     let interfaces = interfaces.into_iter().map(|(interface, _)| interface).collect();
     Ok(Look { stats: Stats { seconds: None, interfaces }, at: Instant::now() })
@@ -208,10 +206,10 @@ fn interface(
         });
     }
     let mut not_rewritten = Vec::new();
-    for (direction, label) in [(Direction::Egress, "egress"), (Direction::Ingress, "ingress")] {
+    for direction in BOTH {
         for (reason, count) in maps.reason_counters(direction)? {
             if selection.has_reason(reason) {
-                not_rewritten.push(counted(label, reason, count));
+                not_rewritten.push(counted(direction, reason, count));
             }
         }
     }
@@ -220,15 +218,12 @@ fn interface(
     Ok((interface, known.into_iter().map(|running| running.peer).collect()))
 }
 
-fn counted(direction: &'static str, reason: Reason, count: Count) -> NotRewritten {
+fn counted(direction: Direction, reason: Reason, count: Count) -> NotRewritten {
     NotRewritten {
-        direction,
+        direction: direction.name(),
         reason: reason.name(),
         description: reason.description(),
-        verdict: match reason.verdict() {
-            Verdict::Pass => "pass",
-            Verdict::Drop => "drop",
-        },
+        verdict: reason.verdict().name(),
         remedy: reason.remedy(),
         counter: count.into(),
         rate: None,

@@ -18,6 +18,7 @@ use crate::host::privileges::{self, Task};
 use crate::model::MemberName;
 use crate::ops::attached::{self, Running};
 use crate::plan::attach_point::{AttachPoint, BOTH};
+use crate::plan::peers::no_such_peer;
 use crate::plan::running_peers::RunningPeer;
 use crate::plan::traced_packet::{Filter, TracedPacket};
 
@@ -214,12 +215,7 @@ fn programs(running: &Running) -> Option<Vec<u32>> {
 fn wanted(peers: &[RunningPeer], words: &[String]) -> Result<Vec<MemberName>, Error> {
     let name = |word: &String| {
         let found = peers.iter().find(|running| running.peer.is_called(word));
-        found.map(|running| running.peer.name.clone()).ok_or_else(|| {
-            Error::refused(
-                format!("no peer has the name or the private address {word}"),
-                "rewrite peer list shows the peers",
-            )
-        })
+        found.map(|running| running.peer.name.clone()).ok_or_else(|| no_such_peer(word))
     };
     words.iter().map(name).collect()
 }

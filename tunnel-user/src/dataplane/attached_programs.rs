@@ -50,10 +50,7 @@ pub enum AttachedBy {
 
 impl fmt::Display for AttachedProgram {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let direction = match self.direction {
-            Direction::Egress => "egress",
-            Direction::Ingress => "ingress",
-        };
+        let direction = self.direction.name();
         write!(f, "at {direction}: program id {}", self.id)?;
         match &self.by {
             AttachedBy::Tcx(0) => f.write_str(" by tcx without a link"),

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde::Serialize;
-use tunnel_common::outcome::Direction;
 
 use super::attached::Running;
 use super::{other_networks, routing};
@@ -22,7 +21,7 @@ use crate::host::network_manager::NetworkManager;
 use crate::host::snapshot::{LOOPBACK, Snapshot};
 use crate::model::{Family, Private};
 use crate::plan::arp::{self, Sysctl};
-use crate::plan::attach_point::AttachPoint;
+use crate::plan::attach_point::{AttachPoint, BOTH};
 use crate::plan::change::Kind;
 use crate::plan::fault::Fault;
 use crate::plan::running_peers::RunningPeer;
@@ -140,7 +139,8 @@ async fn programs(
     let Running { folder, attachment, .. } = running;
     let name = folder.interface();
     let place = AttachPoint::from_codes(attachment.hook, attachment.ingress);
-    for (direction, label) in [(Direction::Egress, "egress"), (Direction::Ingress, "ingress")] {
+    for direction in BOTH {
+        let label = direction.name();
         let runs = match place {
             Some(place) => hook::runs(folder, place, direction, netlink, attachment.ifindex).await,
             None => false,

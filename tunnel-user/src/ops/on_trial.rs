@@ -3,11 +3,16 @@
 
 use std::path::{self, Path};
 
+use super::attach;
+use super::attach::report::Report;
+use super::attach::resolve::Resolved;
 use super::attached::Running;
-use super::previous_state;
+use super::previous_state::{self, Previous, Saved};
 use crate::dataplane::in_flight::{self, Seen};
 use crate::dataplane::pins::Folder;
 use crate::error::{Context as _, Error};
+use crate::host::netlink::Netlink;
+use crate::interrupt::Interrupt;
 use crate::plan::change::Kind;
 use crate::trial::{
     AttachId, BootTime, ConfirmWithin, ContentHash, Guard, Phase, Rollback, RolledBack, State,
@@ -142,6 +147,46 @@ impl Begun {
             );
         }
     }
+}
+
+/// The result of [`execute`].
+pub(crate) struct Executed {
+    /// The report of the attach.
+    pub report: Report,
+    /// The trial, if the change is on trial.
+    pub trial: Option<Trial>,
+    /// The saved previous state, if the change is not on trial.
+    pub previous: Option<Saved>,
+}
+
+/// Executes an attach, on trial if `begun` is a trial. Without a trial, saves the state `previous`.
+///
+/// # Errors
+/// The errors of the attach, which call the trial off; and an error if the records under /run can't be written.
+pub(crate) async fn execute(
+    resolved: &mut Resolved<'_>,
+    begun: Option<Begun>,
+    previous: Option<Previous>,
+    netlink: &Netlink,
+    interrupt: &Interrupt,
+) -> Result<Executed, Error> {
+    let folder = resolved.folder.clone();
+    let report = match attach::execute(resolved, netlink, interrupt).await {
+        Ok(report) => report,
+        Err(failure) => {
+            if let Some(begun) = begun {
+                begun.call_off();
+            }
+            return Err(failure);
+        }
+    };
+    let trial = begun.map(|begun| begun.finish(&folder)).transpose()?;
+    let state = State::of(&folder);
+    if trial.is_none() {
+        state.discard()?;
+    }
+    let previous = previous.and_then(|previous| previous.save(&state));
+    Ok(Executed { report, trial, previous })
 }
 
 /// The running state as a cluster file.

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal as _, Write};
 use std::path::Path;
 
 use serde::Serialize;
-use tunnel_common::outcome::{Direction, Verdict};
+use tunnel_common::outcome::Verdict;
 use tunnel_user::commands::trace::{Request, Seen, Trace};
 use tunnel_user::error::{Context as _, Error};
 use tunnel_user::plan::packet_summary::PacketSummary;
@@ -83,7 +83,7 @@ fn line(seen: &Seen) -> String {
     let time = humantime::format_rfc3339_micros(seen.at).to_string();
     let time = time.split_once('T').map_or(time.as_str(), |(_, time)| time);
     let peer = seen.peer.as_ref().map_or("-", |peer| peer.as_str());
-    let (direction, bytes) = (label(packet.direction), packet.before.len);
+    let (direction, bytes) = (packet.direction.name(), packet.before.len);
     let host = packet.on_host().summary.as_ref();
     let host = host.map_or_else(|| "not an IP packet".into(), PacketSummary::to_string);
     let what = describe_outcome(seen);
@@ -106,13 +106,6 @@ pub fn describe_outcome(seen: &Seen) -> String {
             };
             format!("{verb}, {}: {}", reason.name(), reason.description())
         }
-    }
-}
-
-const fn label(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Egress => "egress",
-        Direction::Ingress => "ingress",
     }
 }
 
@@ -159,7 +152,7 @@ fn json(seen: &Seen, interface: &str) -> io::Result<()> {
     let object = Packet {
         at: humantime::format_rfc3339_nanos(seen.at).to_string(),
         interface,
-        direction: label(packet.direction),
+        direction: packet.direction.name(),
         peer: seen.peer.as_ref().map(|peer| peer.as_str()),
         outcome: packet.outcome.name(),
         reason: packet.outcome.reason().map(|reason| reason.name()),

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::config::Member;
+use crate::error::Error;
 use crate::model::{BypassRule, Family, Mapping, MemberName, Prefix, Private, Public};
 
 /// The private and the public range of a peer in one family, of equal length.
@@ -71,6 +72,15 @@ impl NamedPeer {
     pub fn public(&self) -> impl Iterator<Item = Prefix> {
         self.addresses.iter().map(|addresses| addresses.public.0)
     }
+}
+
+/// The refusal of a word that is neither the name nor a private address of a peer.
+#[must_use]
+pub fn no_such_peer(word: &str) -> Error {
+    Error::refused(
+        format!("no peer has the name or the private address {word}"),
+        "list the peers: rewrite peer list",
+    )
 }
 
 impl From<&Member> for NamedPeer {

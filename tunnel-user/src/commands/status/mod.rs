@@ -31,6 +31,7 @@ use crate::plan::attach_point::{Hook, Ingress};
 use crate::plan::bypass::BypassTable;
 use crate::plan::fault::Fault;
 use crate::plan::local_tables;
+use crate::plan::peers::no_such_peer;
 use crate::plan::running_peers::RunningPeer;
 use crate::trial::{self, State};
 
@@ -111,10 +112,7 @@ fn add_pings(status: &mut Status, pinged: &ping::Report) {
 fn require_found(all: &[Opened], wanted: &[String]) -> Result<(), Error> {
     let peers = || all.iter().flat_map(|opened| &opened.peers);
     match wanted.iter().find(|word| !peers().any(|running| running.peer.is_called(word))) {
-        Some(unknown) => Err(Error::refused(
-            format!("no peer has the name or the private address {unknown}"),
-            "rewrite peer list shows the peers",
-        )),
+        Some(unknown) => Err(no_such_peer(unknown)),
         None => Ok(()),
     }
 }
