@@ -49,8 +49,9 @@ pub struct Report {
 /// `print_changes` before it makes them. Without a change, no trial starts.
 ///
 /// # Errors
-/// An error leaves everything unchanged, and starts no trial. [`Error::Refused`], for example, if a trial is already
-/// pending.
+/// [`Error::Refused`], for example, if a trial is already pending. An error of a step leaves everything unchanged, and
+/// calls the trial off. If the records under /run fail after the change, the change stays; a trial's guard rolls it back
+/// at the deadline.
 pub async fn run(
     request: &Request,
     print_changes: impl FnOnce(&Difference) -> Result<(), Error>,

@@ -37,7 +37,9 @@ pub struct Outcome {
 /// ssh session.
 ///
 /// # Errors
-/// An error leaves everything unchanged. [`Error::Refused`], for example, if a trial is pending.
+/// [`Error::Refused`], for example, if a trial is pending. An error of a step leaves everything unchanged, and calls the
+/// trial off. If the records under /run fail after the change, the change stays; a trial's guard rolls it back at the
+/// deadline.
 pub async fn run(
     request: &Request,
     confirm_within: Option<ConfirmWithin>,

@@ -74,8 +74,8 @@ pub async fn list() -> Result<Vec<(String, Vec<RunningPeer>)>, Error> {
 ///
 /// # Errors
 /// If a change on trial meets a pending trial, or the edit does not fit the running peers or the file, or a step fails.
-/// The command then undoes the steps. If only the later exchange of move notices or the reading of the awaited peers
-/// fails, the change stays.
+/// The command then undoes the steps. If the record of a trial fails after the change, the change stays until the
+/// trial's deadline.
 pub async fn run(
     edit: &Edit,
     interface: Option<&str>,
@@ -121,8 +121,10 @@ pub async fn run(
     };
     drop(executor);
     let trial = begun.map(|begun| begun.finish(&folder)).transpose()?;
-    move_notices::exchange(&running.folder, After::Change, drain).await?;
-    let awaited = awaited(&running, edited.after.as_ref())?;
+    let awaited = move_notices::exchange(&folder, After::Change, drain).await;
+    let peer = edited.after.as_ref().map(|after| &after.name);
+    let of_peer = awaited.into_iter().filter(|(name, _)| Some(name) == peer);
+    let awaited = of_peer.flat_map(|(_, awaited)| awaited).collect();
     let follower = instance::follower(&running.folder);
     let interface = running.folder.interface().into();
     let Edited { before, after, .. } = edited;
@@ -141,13 +143,6 @@ fn begin(
     trial::require_none(&running.folder)?;
     let subject = Subject::Peer { peer: peer.name.to_string() };
     Begun::start(&Before::Attached(running), subject, time).map(Some)
-}
-
-fn awaited(running: &Running, peer: Option<&NamedPeer>) -> Result<Vec<Awaited>, Error> {
-    let (peers, _) = running.peers()?;
-    let of_peer =
-        peers.into_iter().filter(|running| Some(&running.peer.name) == peer.map(|p| &p.name));
-    Ok(of_peer.flat_map(|running| running.awaited).collect())
 }
 
 async fn routes(

@@ -13,11 +13,13 @@ use crate::dataplane::pins::Folder;
 use crate::error::Error;
 use crate::host::clock::monotonic;
 use crate::host::echo_socket::EchoSocket;
-use crate::model::Drain;
+use crate::model::{Drain, MemberName};
+use crate::ops::attached::Running;
 use crate::plan::awaited::shown;
 use crate::plan::identity::Identity;
 use crate::plan::move_notices::{MoveNotice, To, notices};
 use crate::plan::peer_tables::PeerTables;
+use crate::plan::running_peers::Awaited;
 
 /// The pauses of the rounds. In each round, this host asks the peers that have not answered yet, pauses, and checks for
 /// answers.
@@ -30,6 +32,9 @@ const PAUSES: [Duration; 4] = [
 /// The maximum number of notices per round. Further peers get their notices in the next rounds.
 const AT_ONCE: usize = 16_384;
 
+/// The awaited peers, each with the address pairs that the peer has not confirmed yet.
+pub(crate) type AwaitedPeers = Vec<(MemberName, Vec<Awaited>)>;
+
 /// The command that an exchange follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum After {
@@ -40,11 +45,24 @@ pub(crate) enum After {
 }
 
 /// Asks the awaited peers, announces this host, and records the confirmed addresses. The announcement goes to the peers
-/// that have answered or, after a first attach, to the peers that were not awaited. True if a peer is still awaited.
-///
-/// # Errors
-/// If the maps can't be read or changed. A peer that does not answer is no error.
-pub(crate) async fn exchange(folder: &Folder, after: After, drain: Drain) -> Result<bool, Error> {
+/// that have answered or, after a first attach, to the peers that were not awaited. Returns the peers that are still
+/// awaited, by name. The change is complete by now, so a failure of the exchange is a warning: packets to the awaited
+/// peers keep the former addresses until the peers show themselves.
+pub(crate) async fn exchange(folder: &Folder, after: After, drain: Drain) -> AwaitedPeers {
+    match try_exchange(folder, after, drain).await {
+        Ok(awaited) => awaited,
+        Err(failure) => {
+            let interface = folder.interface();
+            tracing::warn!(
+                "the change of {interface} is complete, but rewrite can't ask the peers for their \
+                 addresses: {failure}; look with: rewrite status {interface}"
+            );
+            AwaitedPeers::new()
+        }
+    }
+}
+
+async fn try_exchange(folder: &Folder, after: After, drain: Drain) -> Result<AwaitedPeers, Error> {
     let mut maps = Maps::open(folder)?;
     let identity = maps.local_members()?.identity;
     let tables = maps.peers()?;
@@ -65,7 +83,12 @@ pub(crate) async fn exchange(folder: &Folder, after: After, drain: Drain) -> Res
     if !asked.is_empty() {
         record_shown(&mut maps, drain)?;
     }
-    Ok(!awaited.is_empty())
+    if awaited.is_empty() {
+        return Ok(AwaitedPeers::new());
+    }
+    let (peers, _) = Running::open(folder.clone())?.peers()?;
+    let awaited = peers.into_iter().filter(|running| !running.awaited.is_empty());
+    Ok(awaited.map(|running| (running.peer.name, running.awaited)).collect())
 }
 
 /// Asks the awaited peers once more. The programs receive the answers.
@@ -110,5 +133,19 @@ fn bound(address: IpAddr) -> Option<EchoSocket> {
             tracing::debug!("no move notices from {address}: {error}");
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::network_namespace::NetworkNamespace;
+
+    /// The change was complete before the exchange: a failed exchange leaves the change, and a trial of it, alone.
+    #[tokio::test]
+    async fn an_exchange_without_pins_awaits_nobody() {
+        let folder = Folder::of(NetworkNamespace::Other(1), "not-attached");
+        let awaited = exchange(&folder, After::FirstAttach, Drain::default()).await;
+        assert_eq!(awaited, AwaitedPeers::new());
     }
 }

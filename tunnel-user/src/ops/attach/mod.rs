@@ -20,7 +20,7 @@ use crate::host::network_namespace::NetworkNamespace;
 use crate::host::snapshot::Snapshot;
 use crate::interrupt::Interrupt;
 use crate::model::Private;
-use crate::ops::attached::{self, Running};
+use crate::ops::attached;
 use crate::ops::detach;
 use crate::ops::execute::Executor;
 use crate::ops::lost_pins::{self, Left};
@@ -36,7 +36,7 @@ use resolve::Resolved;
 /// kernel has verified the programs, which takes most of the time.
 ///
 /// # Errors
-/// If a step fails. All begun steps are then undone.
+/// If a step fails. All begun steps are then undone: an error leaves everything unchanged.
 pub(crate) async fn execute(
     resolved: &mut Resolved<'_>,
     netlink: &Netlink,
@@ -63,11 +63,7 @@ pub(crate) async fn execute(
     // Release the shared lock before the exchange of move notices: commands for other interfaces need not wait for it.
     report.changed_entries = executor.finish().entries;
     let after = if was_attached { After::Change } else { After::FirstAttach };
-    if move_notices::exchange(&folder, after, resolved.drain).await? {
-        let (peers, _) = Running::open(folder)?.peers()?;
-        let awaited = peers.into_iter().filter(|running| !running.awaited.is_empty());
-        report.awaited = awaited.map(|running| (running.peer.name, running.awaited)).collect();
-    }
+    report.awaited = move_notices::exchange(&folder, after, resolved.drain).await;
     Ok(report)
 }
 
