@@ -48,5 +48,8 @@ pub const SLOTS_CAPACITY: usize = 512;
 pub const FLOWS_CAPACITY: usize = 16_384;
 /// The maximum number of local members on one host.
 pub const LOCAL_MEMBERS_CAPACITY: usize = 1024;
+/// The size of `local_v4` and `local_v6`: room for the private range, the underlay range and six former underlay ranges
+/// of each local member.
+pub const LOCAL_RANGES_CAPACITY: usize = 8 * LOCAL_MEMBERS_CAPACITY;
 /// The default size of `bypass`, in rules. The loader can set a different size.
 pub const BYPASS_CAPACITY: usize = 1024;

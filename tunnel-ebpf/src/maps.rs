@@ -8,7 +8,8 @@ use tunnel_common::bypass::{BypassKey, BypassValue};
 use tunnel_common::flows::{Flow, FlowState};
 use tunnel_common::local_members::{LocalMember, LocalRange};
 use tunnel_common::maps::{
-    BYPASS_CAPACITY, FLOWS_CAPACITY, LOCAL_MEMBERS_CAPACITY, PEERS_CAPACITY, SLOTS_CAPACITY,
+    BYPASS_CAPACITY, FLOWS_CAPACITY, LOCAL_MEMBERS_CAPACITY, LOCAL_RANGES_CAPACITY, PEERS_CAPACITY,
+    SLOTS_CAPACITY,
 };
 use tunnel_common::members::Member;
 use tunnel_common::peers::{Peer, PeerKey};
@@ -36,10 +37,10 @@ static PREFIXES_V4: LpmTrie<A4, Peer<A4>, PEERS_CAPACITY> = LpmTrie::new();
 static PREFIXES_V6: LpmTrie<A6, Peer<A6>, PEERS_CAPACITY> = LpmTrie::new();
 
 #[btf_map(name = "local_v4")]
-static LOCAL_V4: LpmTrie<A4, LocalRange<A4>, LOCAL_MEMBERS_CAPACITY> = LpmTrie::new();
+static LOCAL_V4: LpmTrie<A4, LocalRange<A4>, LOCAL_RANGES_CAPACITY> = LpmTrie::new();
 
 #[btf_map(name = "local_v6")]
-static LOCAL_V6: LpmTrie<A6, LocalRange<A6>, LOCAL_MEMBERS_CAPACITY> = LpmTrie::new();
+static LOCAL_V6: LpmTrie<A6, LocalRange<A6>, LOCAL_RANGES_CAPACITY> = LpmTrie::new();
 
 #[btf_map(name = "bypass")]
 pub static BYPASS: HashMap<BypassKey, BypassValue, BYPASS_CAPACITY> = HashMap::new();
@@ -64,7 +65,7 @@ pub static ATTACHMENT: Array<Attachment, 1> = Array::new();
 
 type Peers<A> = HashMap<PeerKey<A>, Peer<A>, PEERS_CAPACITY>;
 type Prefixes<A> = LpmTrie<A, Peer<A>, PEERS_CAPACITY>;
-type Local<A> = LpmTrie<A, LocalRange<A>, LOCAL_MEMBERS_CAPACITY>;
+type Local<A> = LpmTrie<A, LocalRange<A>, LOCAL_RANGES_CAPACITY>;
 type Flows<A> = LruHashMap<Flow<A>, FlowState, FLOWS_CAPACITY>;
 
 /// The maps of one version of IP.

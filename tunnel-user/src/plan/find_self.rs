@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use tunnel_common::maps::LOCAL_MEMBERS_CAPACITY;
+
 use crate::config::{Cluster, Member};
 use crate::error::Error;
 use crate::model::text::list;
@@ -29,8 +31,9 @@ impl HostAddresses<'_> {
 /// Finds this host among the members by `names` or, without names, by the addresses of the interface.
 ///
 /// # Errors
-/// [`Error::Refused`] if no member fits, if several members fit and `names` is empty, if `names` leaves no peer, if two
-/// of the found members have the same underlay address, or if this host lacks an underlay address of a found member.
+/// [`Error::Refused`] if no member fits, if several members fit and `names` is empty, if `names` leaves no peer or names
+/// more than [`LOCAL_MEMBERS_CAPACITY`] members, if two of the found members have the same underlay address, or if this
+/// host lacks an underlay address of a found member.
 pub fn find(
     cluster: &Cluster,
     names: &[String],
@@ -60,6 +63,16 @@ fn by_names<'a>(cluster: &'a Cluster, names: &[String]) -> Result<Vec<&'a Member
         return Err(Error::refused(
             "--self names every member of the file, and no peer is left",
             "name this host alone, or the hosts behind it, with --self NAME",
+        ));
+    }
+    if members.len() > LOCAL_MEMBERS_CAPACITY {
+        return Err(Error::refused(
+            format!(
+                "--self names {} members; a gateway stands for at most {LOCAL_MEMBERS_CAPACITY}",
+                members.len()
+            ),
+            "combine them in the file into members that are prefixes, or share them among several \
+             gateways",
         ));
     }
     Ok(members)
@@ -245,6 +258,25 @@ mod tests {
     fn a_name_that_is_not_in_the_file_is_refused_with_those_that_are() {
         let error = refused(&["198.51.100.2"], &["srvx"]);
         assert!(error.contains("\"srvx\"") && error.contains("srva, srvb"), "{error}");
+    }
+
+    #[test]
+    fn a_gateway_for_more_members_than_the_map_holds_is_refused() {
+        let numbers = 0..=LOCAL_MEMBERS_CAPACITY;
+        let member = |n: usize| {
+            let host = format!("{}.{}", n / 250, 1 + n % 250);
+            format!(
+                "[[member]]\nname = \"m{n}\"\nprivate = \"10.7.{host}\"\npublic = \"172.20.{host}\"\n"
+            )
+        };
+        let text = CLUSTER.to_owned() + &numbers.clone().map(member).collect::<String>();
+        let names: Vec<_> = numbers.map(|n| format!("m{n}")).collect();
+        let names: Vec<_> = names.iter().map(String::as_str).collect();
+        let error = find_in(&text, &[], &names).unwrap_err().to_string();
+        assert!(error.contains("1025 members; a gateway stands for at most 1024"), "{error}");
+        // One member fewer fits: the refusal is about an address then.
+        let error = find_in(&text, &[], &names[1..]).unwrap_err().to_string();
+        assert!(error.contains("this host does not have"), "{error}");
     }
 
     #[test]
