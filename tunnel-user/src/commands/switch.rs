@@ -16,7 +16,7 @@ use crate::ops::execute::Executor;
 use crate::ops::routing::{self, all_ours};
 use crate::ops::upgrade;
 use crate::plan::change::Step;
-use crate::plan::peers::NamedPeer;
+use crate::plan::peers::{NamedPeer, no_such_peer};
 use crate::plan::route::{PeerRoute, RouteChanges};
 use crate::plan::routes;
 
@@ -60,7 +60,7 @@ pub async fn run(selection: &Selection, network: &NetworkName) -> Result<Report,
     let _lock = lock::shared(NetworkNamespace::current()?, &interrupt).await?;
     let all = attached::all()?;
     let running = on(&all, network)?;
-    let peers = peers(running, selection, network)?;
+    let peers = peers(running, selection)?;
 
     let snapshot = Snapshot::take(&netlink).await?;
     let (link, _) = snapshot.attachable(running.folder.interface())?;
@@ -124,20 +124,12 @@ fn on<'a>(all: &'a [Running], network: &NetworkName) -> Result<&'a Running, Erro
     Ok(running)
 }
 
-fn peers(
-    running: &Running,
-    selection: &Selection,
-    network: &NetworkName,
-) -> Result<Vec<NamedPeer>, Error> {
+fn peers(running: &Running, selection: &Selection) -> Result<Vec<NamedPeer>, Error> {
     let (all, _) = running.peers()?;
     let mut all = all.into_iter().map(|running| running.peer);
     let Selection::One(wanted) = selection else { return Ok(all.collect()) };
-    all.find(|peer| peer.is_called(wanted)).map(|peer| vec![peer]).ok_or_else(|| {
-        Error::refused(
-            format!("there is no peer {wanted:?} on the network {network}"),
-            "`rewrite peer list` shows the peers of each attached interface",
-        )
-    })
+    let peer = all.find(|peer| peer.is_called(wanted));
+    Ok(vec![peer.ok_or_else(|| no_such_peer(wanted))?])
 }
 
 /// The network that carried the traffic until now, if a single network carried all of it.

@@ -45,8 +45,7 @@ pub fn text(report: &Report) -> String {
     if report.was_attached {
         let _ = match report.changed_entries {
             0 => writeln!(text, "  no peer changed"),
-            1 => writeln!(text, "  1 entry of the peer map changed"),
-            entries => writeln!(text, "  {entries} entries of the peer map changed"),
+            entries => writeln!(text, "  {} of the peer map changed", counted(entries, "entry")),
         };
     }
     for former in &report.previous_underlays {
