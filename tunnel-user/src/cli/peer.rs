@@ -14,13 +14,18 @@ use tunnel_user::trial::ConfirmWithin;
 
 use super::InterfaceArg;
 use super::attach::drain;
+use super::interface::OnlyInterfaceArg;
 
 /// The subcommands of `rewrite peer`.
 #[derive(Debug, Subcommand)]
 pub enum PeerCommand {
     /// List the running peers
-    #[command(after_help = "Examples:\n  rewrite peer list\n  rewrite peer list --json")]
+    #[command(after_help = "Examples:\n  rewrite peer list\n  rewrite peer list eth0\n  \
+        rewrite peer list --json")]
     List {
+        /// The interface.
+        #[command(flatten)]
+        on: OnlyInterfaceArg,
         /// As JSON (docs/json.md)
         #[arg(long)]
         json: bool,
