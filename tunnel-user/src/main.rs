@@ -22,7 +22,7 @@ use tunnel_user::host::network_manager::NetworkManager;
 use tunnel_user::host::network_namespace;
 use tunnel_user::ops::difference::Difference;
 use tunnel_user::plan::peer_edit::Edit;
-use tunnel_user::trial::GuardState;
+use tunnel_user::trial::{ConfirmWithin, GuardState};
 
 use cli::explain::ExplainArgs;
 use cli::peer::{NetworkArg, PeerCommand};
@@ -335,6 +335,22 @@ async fn explain_command(args: ExplainArgs) -> Result<ExitCode, Error> {
     Ok(ExitCode::SUCCESS)
 }
 
+async fn switch_command(
+    peer: Option<String>,
+    by: NetworkArg,
+    json: bool,
+    confirm_within: Option<ConfirmWithin>,
+) -> Result<(), Error> {
+    let Some(network) = by.network else { return Ok(()) };
+    let which = peer.map_or(switch::Selection::All, switch::Selection::One);
+    let switching = switch::run(&which, &network, confirm_within);
+    let report = progress::during("switching", switching).await?;
+    match json {
+        true => print(&as_json(&output::peers::switched_json(&report)?)?),
+        false => print_text(&output::peers::switched(&report, confirm_within.is_some())?),
+    }
+}
+
 async fn peer_command(command: PeerCommand) -> Result<(), Error> {
     let (edit, save, on, json, confirm_within) = match command {
         PeerCommand::List { on, json } => {
@@ -349,14 +365,8 @@ async fn peer_command(command: PeerCommand) -> Result<(), Error> {
             let bypass = bypass.into_iter().collect();
             (Edit::Add { name, private, public, direct, bypass }, save, on, json, None)
         }
-        PeerCommand::Set { peer, by: NetworkArg { network: Some(network), .. }, json, .. } => {
-            let which = peer.map_or(switch::Selection::All, switch::Selection::One);
-            let switching = switch::run(&which, &network);
-            let report = progress::during("switching", switching).await?;
-            return match json {
-                true => print(&as_json(&output::peers::switched_json(&report))?),
-                false => print_text(&output::peers::switched(&report)),
-            };
+        PeerCommand::Set { peer, by, json, confirm_within, .. } if by.network.is_some() => {
+            return switch_command(peer, by, json, confirm_within).await;
         }
         PeerCommand::Set { properties, .. } if properties.is_empty() => {
             let words = "name a change: --public, --direct, --bypass, --no-bypass, --drain or \

@@ -115,7 +115,7 @@ fn each_command_prints_one_object_with_the_documented_fields() -> Result<()> {
         ("peer remove srvc --save --config FILE", changed),
         ("apply --config MORE --confirm-within 60s", "interface difference trial"),
         ("confirm", "interface config subject"),
-        ("apply --revert", "reverted why config subject attached detached"),
+        ("apply --revert", "reverted why config subject attached detached routes"),
         ("downgrade eth0", "interface abi_version changed handles_tags unguarded dropped_counts"),
         ("detach eth0", "interfaces left_addresses gone failures"),
     ] {

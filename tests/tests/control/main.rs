@@ -78,6 +78,7 @@ mod status;
 mod stream;
 mod suggested_commands;
 mod surroundings;
+mod switch_on_trial;
 mod tcp_session;
 mod trace;
 mod transitions;

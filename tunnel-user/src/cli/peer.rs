@@ -76,6 +76,7 @@ Examples:
   rewrite peer set srvb --drain 0s              stop accepting its former address
   rewrite peer set srvb --network ib            send its traffic by another network
   rewrite peer set --all --network ib
+  rewrite peer set --all --network ib --confirm-within 60s
   rewrite peer set srvb --bypass tcp/22,udp/53  replace its rules
   rewrite peer set srvb --no-bypass")]
     Set {
@@ -87,7 +88,7 @@ Examples:
         #[command(flatten)]
         by: NetworkArg,
         /// Roll back after this time (60s, 5m), unless you run `rewrite confirm` first
-        #[arg(long, value_name = "TIME", conflicts_with = "network")]
+        #[arg(long, value_name = "TIME")]
         confirm_within: Option<ConfirmWithin>,
         #[command(flatten)]
         save: SaveArgs,

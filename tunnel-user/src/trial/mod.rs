@@ -29,7 +29,8 @@ pub use confirm_within::{ConfirmWithin, ConfirmWithinProblem};
 pub use guard::{Guard, become_guard};
 pub use guard_state::GuardState;
 pub use record::{
-    AttachId, ContentHash, Phase, Rollback, RollbackOptions, RolledBack, Subject, Trial,
+    AttachId, ContentHash, Phase, PreviousRoutes, Rollback, RollbackOptions, RolledBack, Subject,
+    Trial,
 };
 pub use state::{ANOTHER_BEGUN, NOT_PENDING, Standing, State};
 
