@@ -4,7 +4,6 @@ mod cli;
 mod output;
 
 use std::io::{self, IsTerminal as _};
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -17,14 +16,13 @@ use tunnel_user::commands::{
     apply, attach, check, confirm, detach, diff, doctor, downgrade, dry_run, explain, explain_all,
     peer, ping, revert, run, stats, status, switch,
 };
-use tunnel_user::config::DEFAULT_PATH;
 use tunnel_user::error::{Context as _, Error};
 use tunnel_user::host::clock::monotonic;
 use tunnel_user::host::network_manager::NetworkManager;
 use tunnel_user::host::network_namespace;
 use tunnel_user::ops::difference::Difference;
 use tunnel_user::plan::peer_edit::Edit;
-use tunnel_user::trial::GuardState;
+use tunnel_user::trial::{ConfirmWithin, GuardState};
 
 use cli::explain::ExplainArgs;
 use cli::peer::{NetworkArg, PeerCommand};
@@ -52,7 +50,7 @@ const VERBOSE: &str = "warn,netlink_proto=error,tunnel_user=debug,rewrite=debug"
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    suggested_commands::set(options(&cli));
+    suggested_commands::set(CommandLineOptions::of(&cli));
     let filter = EnvFilter::new(match cli.command {
         _ if cli.verbose => VERBOSE,
         Command::Run { .. } => DAEMON,
@@ -159,8 +157,9 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
             }
         }
         Command::Status(args) => {
-            let StatusArgs { brief, wrong, peers, probe, require, json } = args;
-            let request = status::Request { peers, probe, require };
+            let StatusArgs { on, brief, wrong, peers, probe, require, json } = args;
+            let interface = on.into_name();
+            let request = status::Request { interface, peers, probe, require };
             let reading = status::run(&request);
             let status = match probe {
                 true => progress::during("pinging the peers", reading).await?,
@@ -176,8 +175,8 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
                 false => print_text(&output::status::text(&status))?,
             }
         }
-        Command::Ping { peers, count, json } => {
-            let pinging = ping::run(&peers, count);
+        Command::Ping { peers, count, interface, json } => {
+            let pinging = ping::run(interface.as_deref(), &peers, count);
             let report = progress::during("pinging the peers", pinging).await?;
             if !report.is_ok() {
                 code = ExitCode::from(EXIT_UNHEALTHY);
@@ -187,9 +186,11 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
                 false => print_text(&output::ping::text(&report))?,
             }
         }
-        Command::Doctor { json } => {
-            let report = progress::during("looking at this host, pinging the peers", doctor::run());
-            let report = report.await?;
+        Command::Doctor { on, json } => {
+            let interface = on.into_name();
+            let looking = doctor::run(interface.as_deref());
+            let report =
+                progress::during("looking at this host, pinging the peers", looking).await?;
             if !report.is_healthy() {
                 code = ExitCode::from(EXIT_UNHEALTHY);
             }
@@ -254,8 +255,9 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
                 false => print_text(&output::trial::confirmed(&trial))?,
             }
         }
-        Command::Check { config, self_names, ingress, json } => {
-            let checking = check::run(&config, &self_names, ingress.map(IngressArg::wanted));
+        Command::Check { on, config, self_names, ingress, json } => {
+            let (interface, ingress) = (on.into_name(), ingress.map(IngressArg::wanted));
+            let checking = check::run(&config, &self_names, interface.as_deref(), ingress);
             let findings = progress::during("checking", checking).await?;
             if findings.iter().any(|finding| finding.level == Level::Bad) {
                 code = ExitCode::from(EXIT_WOULD_FAIL);
@@ -270,8 +272,8 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
 }
 
 async fn stats_command(args: StatsArgs, verbose: bool) -> Result<(), Error> {
-    let StatsArgs { json, watch, interval, peers, reasons } = args;
-    let selection = stats::Selection { peers, reasons };
+    let StatsArgs { on, json, watch, interval, peers, reasons } = args;
+    let selection = stats::Selection { interface: on.into_name(), peers, reasons };
     let values = match interval {
         Some(seconds) => watch::Values::Rates(Duration::from_secs(seconds.into())),
         None if watch => watch::Values::Totals,
@@ -314,26 +316,6 @@ fn difference_code(difference: &Difference) -> ExitCode {
     }
 }
 
-/// The options of the command line that suggested commands repeat.
-fn options(cli: &Cli) -> CommandLineOptions {
-    let (config, self_names) = match &cli.command {
-        Command::Attach(args) => (Some(&args.attach.config), &args.attach.self_names[..]),
-        Command::Run { attach, .. } => (Some(&attach.config), &attach.self_names[..]),
-        Command::Apply(args) => (Some(&args.config), &args.self_names[..]),
-        Command::Explain(args) => (Some(&args.config), &[][..]),
-        Command::Diff { config, self_names, .. } | Command::Check { config, self_names, .. } => {
-            (Some(config), &self_names[..])
-        }
-        _ => (None, &[][..]),
-    };
-    let config = config.filter(|config| config.as_path() != Path::new(DEFAULT_PATH));
-    CommandLineOptions {
-        netns: cli.netns.clone(),
-        config: config.map(|config| config.display().to_string()),
-        self_names: self_names.to_vec(),
-    }
-}
-
 async fn explain_command(args: ExplainArgs) -> Result<ExitCode, Error> {
     let Some(subject) = args.subject() else {
         let proof = progress::during("checking every pair", explain_all::run(&args.config)).await?;
@@ -353,10 +335,26 @@ async fn explain_command(args: ExplainArgs) -> Result<ExitCode, Error> {
     Ok(ExitCode::SUCCESS)
 }
 
+async fn switch_command(
+    peer: Option<String>,
+    by: NetworkArg,
+    json: bool,
+    confirm_within: Option<ConfirmWithin>,
+) -> Result<(), Error> {
+    let Some(network) = by.network else { return Ok(()) };
+    let which = peer.map_or(switch::Selection::All, switch::Selection::One);
+    let switching = switch::run(&which, &network, confirm_within);
+    let report = progress::during("switching", switching).await?;
+    match json {
+        true => print(&as_json(&output::peers::switched_json(&report)?)?),
+        false => print_text(&output::peers::switched(&report, confirm_within.is_some())?),
+    }
+}
+
 async fn peer_command(command: PeerCommand) -> Result<(), Error> {
     let (edit, save, on, json, confirm_within) = match command {
-        PeerCommand::List { json } => {
-            let interfaces = peer::list().await?;
+        PeerCommand::List { on, json } => {
+            let interfaces = peer::list(on.into_name().as_deref()).await?;
             return print(&if json {
                 output::peers::json(&interfaces)?
             } else {
@@ -367,14 +365,8 @@ async fn peer_command(command: PeerCommand) -> Result<(), Error> {
             let bypass = bypass.into_iter().collect();
             (Edit::Add { name, private, public, direct, bypass }, save, on, json, None)
         }
-        PeerCommand::Set { peer, by: NetworkArg { network: Some(network), .. }, json, .. } => {
-            let which = peer.map_or(switch::Selection::All, switch::Selection::One);
-            let switching = switch::run(&which, &network);
-            let report = progress::during("switching", switching).await?;
-            return match json {
-                true => print(&as_json(&output::peers::switched_json(&report))?),
-                false => print_text(&output::peers::switched(&report)),
-            };
+        PeerCommand::Set { peer, by, json, confirm_within, .. } if by.network.is_some() => {
+            return switch_command(peer, by, json, confirm_within).await;
         }
         PeerCommand::Set { properties, .. } if properties.is_empty() => {
             let words = "name a change: --public, --direct, --bypass, --no-bypass, --drain or \

@@ -30,12 +30,31 @@ fn require_gone(scenario: &Scenario, host: &Namespace, before: &HostState) -> Re
     before.assert_unchanged(host, "after the rollback");
     let late = scenario.try_run(host, CONFIRM)?;
     late.require(4, &["no trial is pending on eth0", "cluster.toml was rolled back at"])?;
+    require_told(scenario, host)?;
     let folder = Folder::of(NetworkNamespace::Other(host.inode()?), PUBLIC_INTERFACE);
     let file = std::fs::read(scenario.path("cluster.toml"))?;
     ensure!(trial::was_rolled_back(&folder, &file)?, "a daemon would attach it again");
     let detached = scenario.detach(host)?;
     ensure!(detached.contains("eth0: nothing was attached"), "{detached}");
+    let status = scenario.rewrite.run(host, &["status"])?;
+    ensure!(!status.contains("rolled back"), "{status}");
     require_nothing_left(host)
+}
+
+/// Requires that `status` tells of the rollback, of all interfaces and of eth0 alone.
+fn require_told(scenario: &Scenario, host: &Namespace) -> Result<()> {
+    let path = scenario.path("cluster.toml");
+    for words in [&["status"][..], &["status", "--brief"], &["status", "eth0"]] {
+        let said = scenario.rewrite.run(host, words)?;
+        let told = format!("the attach of eth0 with {path} was rolled back at 20");
+        ensure!(said.contains(&told) && said.contains("since nobody confirmed it"), "{said}");
+        ensure!(said.contains(&format!("attach eth0 --config {path} --confirm-within")), "{said}");
+    }
+    let json = scenario.json(host, &["status", "--json"])?;
+    let told = &json["rolled_back_attaches"][0];
+    ensure!(told["interface"] == "eth0" && told["config"] == path, "{json}");
+    let other = scenario.try_run(host, &["status", "eth9"])?;
+    other.require(4, &["no interface is attached"])
 }
 
 #[test]

@@ -101,7 +101,7 @@ fn each_command_prints_one_object_with_the_documented_fields() -> Result<()> {
             "interface updated hook ingress local_members peers changed_entries addresses sysctls \
              routes former_underlay awaited notes unit_to_enable difference trial",
         ),
-        ("status", "version abi_version interfaces left_behind"),
+        ("status", "version abi_version interfaces left_behind rolled_back_attaches"),
         ("stats", "interfaces"),
         ("ping --count 1", "peers networks"),
         ("doctor", "findings interfaces reached"),
@@ -115,7 +115,7 @@ fn each_command_prints_one_object_with_the_documented_fields() -> Result<()> {
         ("peer remove srvc --save --config FILE", changed),
         ("apply --config MORE --confirm-within 60s", "interface difference trial"),
         ("confirm", "interface config subject"),
-        ("apply --revert", "reverted why config subject attached detached"),
+        ("apply --revert", "reverted why config subject attached detached routes"),
         ("downgrade eth0", "interface abi_version changed handles_tags unguarded dropped_counts"),
         ("detach eth0", "interfaces left_addresses gone failures"),
     ] {

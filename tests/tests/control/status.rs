@@ -25,7 +25,10 @@ fn the_json_has_the_documented_shape() -> Result<()> {
     ] {
         scenario.attach(host, hook)?;
         let status = scenario.json(host, &["status", "--json"])?;
-        assert_eq!(keys(&status), ["abi_version", "interfaces", "left_behind", "version"]);
+        assert_eq!(
+            keys(&status),
+            ["abi_version", "interfaces", "left_behind", "rolled_back_attaches", "version"]
+        );
         assert_eq!(status["abi_version"], ABI_VERSION);
         let interfaces = status["interfaces"].as_array().context("no list")?;
         let [interface] = &interfaces[..] else { panic!("{status}") };

@@ -21,6 +21,25 @@ impl InterfaceArg {
     }
 }
 
+/// The interface that a command looks at alone.
+#[derive(Args, Debug)]
+#[group(multiple = false)]
+pub struct OnlyInterfaceArg {
+    /// Only this interface; all interfaces by default
+    #[arg(value_name = "IFACE", id = "iface")]
+    positional: Option<String>,
+    /// The same as IFACE
+    #[arg(long = "interface", value_name = "IFACE", id = "interface")]
+    option: Option<String>,
+}
+
+impl OnlyInterfaceArg {
+    /// The interface's name; `None` for all interfaces.
+    pub fn into_name(self) -> Option<String> {
+        self.positional.or(self.option)
+    }
+}
+
 /// The interface that a command can't do without.
 #[derive(Args, Debug)]
 #[group(required = true, multiple = false)]

@@ -16,7 +16,7 @@ use tunnel_user::trial::ConfirmWithin;
 
 pub use attach::{AttachArgs, AttachCommand, IngressArg};
 use explain::ExplainArgs;
-use interface::{InterfaceArg, RequiredInterfaceArg};
+use interface::{InterfaceArg, OnlyInterfaceArg, RequiredInterfaceArg};
 use peer::PeerCommand;
 pub use stats::StatsArgs;
 
@@ -129,6 +129,7 @@ Examples:
   rewrite status --probe            ping the peers first
   rewrite status --brief            one line for each interface
   rewrite status --peer srvb        one peer
+  rewrite status eth0               one interface
   rewrite status --require --json   for a monitoring system
 
 `heard` says when a packet of the peer last arrived. A peer is silent if a packet has gone to
@@ -142,6 +143,7 @@ Examples:
   rewrite ping                      all peers
   rewrite ping srvb 10.0.0.3        by name or private address
   rewrite ping --count 20 --json
+  rewrite ping --interface eth0     the peers of one interface
 
 The packets go between the private addresses, as the cluster's own packets do. The peer's
 program stamps them: a stamped answer shows that it handled them. Exits with 1 if a peer is
@@ -153,6 +155,9 @@ not ok, direct or native.")]
         /// The number of packets to each peer
         #[arg(long, value_name = "NUMBER", default_value_t = COUNT, value_parser = clap::value_parser!(u32).range(1..=1000))]
         count: u32,
+        /// Only the peers of this interface; all interfaces by default
+        #[arg(long, value_name = "IFACE")]
+        interface: Option<String>,
         /// As JSON (docs/json.md)
         #[arg(long)]
         json: bool,
@@ -170,6 +175,7 @@ Examples:
   rewrite stats --peer srvb --peer 10.0.0.3
   rewrite stats --reason foreign-source
   rewrite stats --watch
+  rewrite stats eth0
   rewrite stats --json")]
     Stats(StatsArgs),
 
@@ -235,11 +241,16 @@ apply, the rollback includes changes by `rewrite peer`, and detach ends the tria
     },
 
     /// Find everything on this host that harms the traffic of an attached interface, and ping the peers
-    #[command(after_help = "Examples:\n  rewrite doctor\n  rewrite doctor --json\n\n\
+    #[command(
+        after_help = "Examples:\n  rewrite doctor\n  rewrite doctor eth0\n  rewrite doctor --json\n\n\
         Looks at the interfaces, addresses, routes, programs, firewalls and connections of this host.\n\
         Exits with 1 if something harms the traffic; not for findings that may harm it.\n\
-        Before an attach: rewrite check.")]
+        Before an attach: rewrite check."
+    )]
     Doctor {
+        /// The interface.
+        #[command(flatten)]
+        on: OnlyInterfaceArg,
         /// As JSON (docs/json.md)
         #[arg(long)]
         json: bool,
@@ -261,9 +272,13 @@ between two members does not arrive as it was sent; that needs no attach and no 
     Explain(ExplainArgs),
 
     /// Check the file and this host for obstacles to an attach; changes nothing
-    #[command(after_help = "Examples:\n  rewrite check\n  rewrite check --config cluster.toml\n\n\
+    #[command(after_help = "Examples:\n  rewrite check\n  rewrite check eth0\n  \
+        rewrite check --config cluster.toml\n\n\
         Exits with 4 if attach would fail.")]
     Check {
+        /// The interface.
+        #[command(flatten)]
+        on: OnlyInterfaceArg,
         /// The file
         #[arg(long, value_name = "FILE", default_value = DEFAULT_PATH)]
         config: PathBuf,
@@ -282,6 +297,9 @@ between two members does not arrive as it was sent; that needs no attach and no 
 /// The arguments of `status`.
 #[derive(Args, Debug)]
 pub struct StatusArgs {
+    /// The interface.
+    #[command(flatten)]
+    pub on: OnlyInterfaceArg,
     /// One line for each interface
     #[arg(long, conflicts_with_all = ["wrong", "json"])]
     pub brief: bool,

@@ -14,13 +14,18 @@ use tunnel_user::trial::ConfirmWithin;
 
 use super::InterfaceArg;
 use super::attach::drain;
+use super::interface::OnlyInterfaceArg;
 
 /// The subcommands of `rewrite peer`.
 #[derive(Debug, Subcommand)]
 pub enum PeerCommand {
     /// List the running peers
-    #[command(after_help = "Examples:\n  rewrite peer list\n  rewrite peer list --json")]
+    #[command(after_help = "Examples:\n  rewrite peer list\n  rewrite peer list eth0\n  \
+        rewrite peer list --json")]
     List {
+        /// The interface.
+        #[command(flatten)]
+        on: OnlyInterfaceArg,
         /// As JSON (docs/json.md)
         #[arg(long)]
         json: bool,
@@ -71,6 +76,7 @@ Examples:
   rewrite peer set srvb --drain 0s              stop accepting its former address
   rewrite peer set srvb --network ib            send its traffic by another network
   rewrite peer set --all --network ib
+  rewrite peer set --all --network ib --confirm-within 60s
   rewrite peer set srvb --bypass tcp/22,udp/53  replace its rules
   rewrite peer set srvb --no-bypass")]
     Set {
@@ -82,7 +88,7 @@ Examples:
         #[command(flatten)]
         by: NetworkArg,
         /// Roll back after this time (60s, 5m), unless you run `rewrite confirm` first
-        #[arg(long, value_name = "TIME", conflicts_with = "network")]
+        #[arg(long, value_name = "TIME")]
         confirm_within: Option<ConfirmWithin>,
         #[command(flatten)]
         save: SaveArgs,

@@ -3,9 +3,14 @@
 use clap::Args;
 use tunnel_common::outcome::Reason;
 
+use super::interface::OnlyInterfaceArg;
+
 /// The arguments of `stats`.
 #[derive(Args, Debug)]
 pub struct StatsArgs {
+    /// The interface.
+    #[command(flatten)]
+    pub on: OnlyInterfaceArg,
     /// As JSON (docs/json.md)
     #[arg(long)]
     pub json: bool,

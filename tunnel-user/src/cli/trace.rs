@@ -18,7 +18,7 @@ pub struct TraceArgs {
     /// Only packets of this peer, by name or private address; repeat the option for more peers
     #[arg(long = "peer", value_name = "PEER")]
     pub peers: Vec<String>,
-    /// Only packets with this TCP or UDP port, at either end
+    /// Only packets with this port of TCP, UDP, SCTP, DCCP or UDP-Lite, at either end
     #[arg(long, value_name = "PORT")]
     pub port: Option<u16>,
     /// Only packets that this reason kept from being rewritten, as `rewrite stats` names it

@@ -15,7 +15,7 @@ use crate::ops::attach::resolve::resolve;
 use crate::ops::difference::{self, Difference};
 use crate::ops::lock_attached::lock_attached;
 use crate::ops::on_trial::{self, Before, Begun, Executed};
-use crate::ops::previous_state::{self, Saved};
+use crate::ops::previous_state::{NotSaved, Previous, Saved};
 use crate::ops::{attach, load_file};
 use crate::trial::{ConfirmWithin, State, Trial, become_guard, require_none};
 
@@ -41,8 +41,8 @@ pub struct Report {
     pub attached: attach::report::Report,
     /// The trial, if the change is on trial.
     pub trial: Option<Trial>,
-    /// The saved previous state, if something changed without a trial.
-    pub previous: Option<Saved>,
+    /// The saved previous state, or the reason why it is not saved, if something changed without a trial.
+    pub previous: Option<Result<Saved, NotSaved>>,
 }
 
 /// Applies the file to the named interface or, without a name, to the only attached interface. Passes the changes to
@@ -80,7 +80,7 @@ pub async fn run(
         None => None,
     };
     let previous = match is_change && begun.is_none() {
-        true => previous_state::Previous::of(&running)?,
+        true => Some(Previous::of(&running)?),
         false => None,
     };
     drop(running);

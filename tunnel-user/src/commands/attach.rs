@@ -15,7 +15,7 @@ use crate::ops::attach::request::Request;
 use crate::ops::attach::resolve::resolve;
 use crate::ops::difference::{self, Difference};
 use crate::ops::on_trial::{self, Before, Begun, Executed};
-use crate::ops::previous_state::{self, Previous, Saved};
+use crate::ops::previous_state::{self, NotSaved, Previous, Saved};
 use crate::ops::{attach, endangered_connections, gone_namespaces, load_file, upgrade};
 use crate::trial::{self, ConfirmWithin, State, Trial};
 
@@ -28,8 +28,8 @@ pub struct Outcome {
     pub difference: Option<Difference>,
     /// The trial, if the change is on trial.
     pub trial: Option<Trial>,
-    /// The saved previous state, if something changed without a trial.
-    pub previous: Option<Saved>,
+    /// The saved previous state, or the reason why it is not saved, if something changed without a trial.
+    pub previous: Option<Result<Saved, NotSaved>>,
 }
 
 /// Attaches an interface as the file says, or changes an attached interface to match the file. With `confirm_within`,
@@ -58,7 +58,7 @@ pub async fn run(
         Some(running) => {
             let difference = difference::between(Some(running), &resolved)?;
             let is_final_change = !difference.changes.is_empty() && confirm_within.is_none();
-            let previous = if is_final_change { Previous::of(running)? } else { None };
+            let previous = is_final_change.then(|| Previous::of(running)).transpose()?;
             (Some(difference), previous)
         }
         None => {

@@ -73,12 +73,16 @@ impl Report {
     }
 }
 
-/// Looks at this host, and pings the peers.
+/// Looks at this host and the interface or, without a name, all attached interfaces; and pings the peers.
 ///
 /// # Errors
-/// [`Error::Refused`] if no interface is attached; an error if the pins can't be used or the kernel refuses a query.
-pub async fn run() -> Result<Report, Error> {
-    let request = status::Request { require: true, ..status::Request::default() };
+/// [`Error::Refused`] if the interface is not attached, or no interface is; an error if the pins can't be used or the kernel refuses a query.
+pub async fn run(interface: Option<&str>) -> Result<Report, Error> {
+    let request = status::Request {
+        interface: interface.map(str::to_owned),
+        require: true,
+        ..status::Request::default()
+    };
     let status = status::run(&request).await?;
     let mut findings = Vec::new();
     let (running, memberships) = attached::undisturbed(async |folders| {
@@ -87,12 +91,13 @@ pub async fn run() -> Result<Report, Error> {
             let membership = running.membership()?;
             Ok((running, membership))
         };
+        let folders = attached::select(folders, interface)?;
         let opened = folders.into_iter().map(open).collect::<Result<Vec<_>, Error>>()?;
         Ok(opened.into_iter().unzip::<_, _, Vec<_>, Vec<_>>())
     })
     .await?;
     let before = not_rewritten(&running)?;
-    let pinged = ping::unless_gateway(&[]).await?;
+    let pinged = ping::unless_gateway(interface, &[]).await?;
     findings.extend(growth(&before, &not_rewritten(&running)?));
     let peers = || pinged.iter().flat_map(|pinged| &pinged.peers);
     for interface in &status.interfaces {

@@ -56,16 +56,19 @@ pub struct Report {
     pub follower: Option<Follower>,
 }
 
-/// The peers of every attached interface.
+/// The peers of the interface or, without a name, of every attached interface.
 ///
 /// # Errors
-/// If the pins can't be used.
-pub async fn list() -> Result<Vec<(String, Vec<RunningPeer>)>, Error> {
+/// [`Error::Refused`] if the interface is not attached; other errors if the pins can't be used.
+pub async fn list(interface: Option<&str>) -> Result<Vec<(String, Vec<RunningPeer>)>, Error> {
     let peers = |folder: Folder| {
         let interface = folder.interface().to_owned();
         Ok((interface, Running::open(folder)?.peers()?.0))
     };
-    attached::undisturbed(async |folders| folders.into_iter().map(peers).collect()).await
+    attached::undisturbed(async |folders| {
+        attached::select(folders, interface)?.into_iter().map(peers).collect()
+    })
+    .await
 }
 
 /// Makes one change on the named interface or, without a name, on the only attached interface; with `save`, also in the

@@ -18,6 +18,7 @@ use crate::model::text::list;
 use crate::model::{Family, Prefix};
 use crate::ops::attached::{self, Running};
 use crate::ops::ping::{Target, exchange};
+use crate::plan::peers::no_such_peer;
 use crate::plan::ping::{Known, Observed, judge};
 use crate::plan::ping_advice::{Facts, advice};
 use crate::plan::ping_message::{Nonce, ReadStamp};
@@ -121,9 +122,12 @@ pub const COUNT: u32 = 3;
 ///
 /// # Errors
 /// The errors of [`run`].
-pub async fn unless_gateway(wanted: &[String]) -> Result<Option<Report>, Error> {
+pub async fn unless_gateway(
+    interface: Option<&str>,
+    wanted: &[String],
+) -> Result<Option<Report>, Error> {
     let is_gateway = async |folders: Vec<Folder>| {
-        let gateways = folders
+        let gateways = attached::select(folders, interface)?
             .into_iter()
             .map(|folder| Running::open(folder).map(|running| running.local.identity.is_gateway()));
         let gateways = gateways.collect::<Result<Vec<_>, _>>()?;
@@ -131,18 +135,21 @@ pub async fn unless_gateway(wanted: &[String]) -> Result<Option<Report>, Error> 
     };
     match attached::undisturbed(is_gateway).await? {
         true => Ok(None),
-        false => run(wanted, COUNT).await.map(Some),
+        false => run(interface, wanted, COUNT).await.map(Some),
     }
 }
 
-/// Pings the peers with these names or private addresses, or all peers.
+/// Pings the peers with these names or private addresses, or all peers; of the interface or, without a name, of all
+/// attached interfaces.
 ///
 /// # Errors
-/// [`Error::Refused`] if no interface is attached, no peer has the name, or this host is a gateway; [`Error::Host`]
+/// [`Error::Refused`] if the interface or no interface at all is attached, no peer has the name, or this host is a gateway; [`Error::Host`]
 /// without CAP_NET_RAW.
-pub async fn run(wanted: &[String], count: u32) -> Result<Report, Error> {
+pub async fn run(interface: Option<&str>, wanted: &[String], count: u32) -> Result<Report, Error> {
     privileges::require(Task::UseMaps)?;
-    let all = attached::undisturbed(async |folders| folders.into_iter().map(opened).collect());
+    let all = attached::undisturbed(async |folders| {
+        attached::select(folders, interface)?.into_iter().map(opened).collect()
+    });
     let all: Vec<(Running, Vec<RunningPeer>)> = all.await?;
     if all.is_empty() {
         return Err(attached::none_attached());
@@ -164,7 +171,7 @@ pub async fn run(wanted: &[String], count: u32) -> Result<Report, Error> {
             collect(running, peer, wanted, mtu, &mut pinged, &mut networks);
         }
     }
-    require_found(wanted, &pinged)?;
+    require_found(wanted, &all, &pinged)?;
     let pinged = one_for_each_address(&netlink, pinged).await;
     let mut other_ways = Vec::new();
     for pinged in &pinged {
@@ -273,17 +280,26 @@ async fn other_way(netlink: &Netlink, snapshot: &Snapshot, pinged: &Pinged<'_>) 
     all_differ.then(|| first.name.clone())
 }
 
-fn require_found(wanted: &[String], pinged: &[Pinged<'_>]) -> Result<(), Error> {
+fn require_found(
+    wanted: &[String],
+    all: &[(Running, Vec<RunningPeer>)],
+    pinged: &[Pinged<'_>],
+) -> Result<(), Error> {
+    let peers = || all.iter().flat_map(|(_, peers)| peers).map(|running| &running.peer);
     for word in wanted {
         let is_it = |pinged: &Pinged<'_>| {
             pinged.peer.peer.is_called(word) || word.parse() == Ok(pinged.target.to)
         };
-        if !pinged.iter().any(is_it) {
-            return Err(Error::refused(
-                format!("no peer has the name or private address {word}, or it is a network"),
-                "rewrite peer list shows the peers; name a host in a network by its private address",
-            ));
+        if pinged.iter().any(is_it) {
+            continue;
         }
+        return Err(match peers().any(|peer| peer.is_called(word)) {
+            true => Error::refused(
+                format!("{word} is a network of peers, and ping reaches single hosts"),
+                "name a host in it by its private address",
+            ),
+            false => no_such_peer(word),
+        });
     }
     Ok(())
 }

@@ -12,13 +12,14 @@ use crate::interrupt::Interrupt;
 use crate::ops::attach::report::Report;
 use crate::ops::attach::request::Request;
 use crate::ops::attach::resolve::{now, resolve};
-use crate::ops::attached;
+use crate::ops::attached::{self, Running};
 use crate::ops::lock_attached::lock_attached;
 use crate::ops::on_trial::attach_id;
-use crate::ops::{attach, detach, load_file};
+use crate::ops::{attach, detach, load_file, network_switch};
+use crate::plan::route::RouteChanges;
 use crate::trial::{
-    ANOTHER_BEGUN, AttachId, Guard, GuardState, NOT_PENDING, Phase, Rollback, RolledBack, Standing,
-    State, Trial,
+    ANOTHER_BEGUN, AttachId, Guard, GuardState, NOT_PENDING, Phase, PreviousRoutes, Rollback,
+    RolledBack, Standing, State, Trial,
 };
 
 /// The outcome of the command.
@@ -29,6 +30,8 @@ pub enum Outcome {
     /// The command has detached the interface, which was not attached before the trial. `None` if nothing was left to
     /// detach.
     Detached(Box<(Trial, Option<detach::Report>)>),
+    /// The command has moved the traffic of peers back to the interfaces that carried it before the trial.
+    MovedBack(Box<(Trial, RouteChanges)>),
     /// There was nothing to do, for this reason.
     Nothing(String),
 }
@@ -92,10 +95,16 @@ pub async fn run(asker: &Asker) -> Result<Outcome, Error> {
         Ok(trial) => trial,
         Err(why) => return Ok(Outcome::Nothing(format!("{why} on {interface}"))),
     };
-    drop(running);
-    let Rollback::Attach(options) = trial.way_back.clone() else {
-        return Ok(Outcome::Nothing(format!("{ANOTHER_BEGUN} on {interface}")));
+    let options = match trial.way_back.clone() {
+        Rollback::Attach(options) => options,
+        Rollback::Routes(previous) => {
+            return move_back(asker, &running, trial, &previous, &netlink, &interrupt).await;
+        }
+        Rollback::Detach => {
+            return Ok(Outcome::Nothing(format!("{ANOTHER_BEGUN} on {interface}")));
+        }
     };
+    drop(running);
 
     let before = state.before();
     let held = match asker {
@@ -122,6 +131,30 @@ pub async fn run(asker: &Asker) -> Result<Outcome, Error> {
     };
     state.roll_back(&rolled_back(&trial), guard_to_end(asker, &trial))?;
     Ok(Outcome::WentBack(Box::new((trial, report))))
+}
+
+/// Moves the traffic of the trial's peers back. The caller holds the interface lock.
+async fn move_back(
+    asker: &Asker,
+    running: &Running,
+    mut trial: Trial,
+    previous: &PreviousRoutes,
+    netlink: &Netlink,
+    interrupt: &Interrupt,
+) -> Result<Outcome, Error> {
+    let state = State::of(&running.folder);
+    let phase = std::mem::replace(&mut trial.phase, Phase::GoingBack);
+    record(&state, &trial);
+    let routes = match network_switch::move_back(running, previous, netlink, interrupt).await {
+        Ok(routes) => routes,
+        Err(failure) => {
+            trial.phase = phase;
+            record(&state, &trial);
+            return Err(failure);
+        }
+    };
+    state.roll_back(&rolled_back(&trial), guard_to_end(asker, &trial))?;
+    Ok(Outcome::MovedBack(Box::new((trial, routes))))
 }
 
 fn rolled_back(trial: &Trial) -> RolledBack {

@@ -87,6 +87,8 @@ pub struct Rates {
 /// The part of the counters that the command shows.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
+    /// The interface; `None` for all attached interfaces.
+    pub interface: Option<String>,
     /// The peers, by name or private address; empty for all peers.
     pub peers: Vec<String>,
     /// The reasons; empty for all reasons.
@@ -166,13 +168,15 @@ impl From<Count> for Counter {
     }
 }
 
-/// Reads the selected counters of all attached interfaces in this network namespace.
+/// Reads the selected counters of the selected interfaces in this network namespace.
 ///
 /// # Errors
-/// If the pins can't be used; [`Error::Refused`] if no peer has a selected name.
+/// If the pins can't be used; [`Error::Refused`] if the selected interface is not attached, or no peer has a selected
+/// name.
 pub async fn run(selection: &Selection) -> Result<Look, Error> {
     let interfaces = attached::undisturbed(async |folders| {
         let read = |folder| interface(&Running::open(folder)?, selection);
+        let folders = attached::select(folders, selection.interface.as_deref())?;
         folders.into_iter().map(read).collect::<Result<Vec<_>, Error>>()
     });
     let interfaces = interfaces.await?;

@@ -12,13 +12,12 @@ use crate::host::snapshot::Snapshot;
 use crate::interrupt::Interrupt;
 use crate::model::text::list;
 use crate::ops::attached::{self, Running};
-use crate::ops::execute::Executor;
-use crate::ops::routing::{self, all_ours};
+use crate::ops::network_switch;
+use crate::ops::on_trial::{Before, Begun};
 use crate::ops::upgrade;
-use crate::plan::change::Step;
-use crate::plan::peers::NamedPeer;
+use crate::plan::peers::{NamedPeer, no_such_peer};
 use crate::plan::route::{PeerRoute, RouteChanges};
-use crate::plan::routes;
+use crate::trial::{self, ConfirmWithin, PreviousRoutes, Subject, Trial};
 
 /// The peers whose traffic moves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,26 +41,43 @@ pub struct Report {
     pub peers: Vec<NamedPeer>,
     /// The routes that were set.
     pub routes: Vec<PeerRoute>,
+    /// The trial, if the move is on trial.
+    pub trial: Option<Trial>,
 }
 
-/// Moves the traffic of `selection` to the interface on `network`.
+/// Moves the traffic of `selection` to the interface on `network`. With `confirm_within`, the move is on trial; without
+/// a change of routes, no trial starts.
 ///
 /// # Errors
 /// [`Error::Refused`], for example if no interface on the network is attached, the interface does not run the programs,
 /// the operator manages the interface's routes, or the network has no peer with the name or private address in
-/// `selection`. A refusal changes no route.
-pub async fn run(selection: &Selection, network: &NetworkName) -> Result<Report, Error> {
+/// `selection`; and a trial, if one is pending on an attached interface. A refusal changes no route.
+pub async fn run(
+    selection: &Selection,
+    network: &NetworkName,
+    confirm_within: Option<ConfirmWithin>,
+) -> Result<Report, Error> {
     privileges::require(Task::UseMaps)?;
     bpffs::require()?;
     let netlink = Netlink::connect()?;
     let interrupt = Interrupt::listen()?;
     upgrade::take_over_others(None, &netlink, &interrupt).await?;
-    // Only routes change here, so the shared lock is enough.
+    // Only routes change here, so the shared lock is enough. The records of a trial need the interface's lock as well.
+    let target = on(&attached::all()?, network)?.folder.clone();
+    let _interface = match confirm_within {
+        Some(_) => Some(lock::interface(&target, &interrupt).await?),
+        None => None,
+    };
     let _lock = lock::shared(NetworkNamespace::current()?, &interrupt).await?;
     let all = attached::all()?;
     let running = on(&all, network)?;
-    let peers = peers(running, selection, network)?;
-
+    if running.folder != target {
+        return Err(Error::refused(
+            format!("another command has detached {}", target.interface()),
+            "try again",
+        ));
+    }
+    let peers = peers(running, selection)?;
     let snapshot = Snapshot::take(&netlink).await?;
     let (link, _) = snapshot.attachable(running.folder.interface())?;
     let folder = &running.folder;
@@ -75,30 +91,40 @@ pub async fn run(selection: &Selection, network: &NetworkName) -> Result<Report,
             format!("attach it again: rewrite attach {interface}"),
         ));
     }
-    let names = snapshot.names();
-    let attached = routing::attached(link, &names);
-    let policy = netlink.policy().await?;
-    let mut wanted = Vec::new();
-    for addresses in peers.iter().flat_map(|peer| &peer.addresses) {
-        let identity = &running.local.identity;
-        wanted.push(routing::to_peer(&netlink, &attached, &policy, identity, addresses).await?);
-    }
-    let changes = routes::changes(&attached, &netlink.host_routes().await?, &wanted)?;
+    let addresses: Vec<_> = peers.iter().flat_map(|peer| peer.addresses.clone()).collect();
+    let set = network_switch::routes(running, &addresses, &snapshot, &netlink).await?;
     // Set only the wanted routes; the other peers' routes stay.
-    let changes = RouteChanges { remove: Vec::new(), ..changes };
-    let before = before(&all, &netlink, &changes).await?;
-    let record = running.attachment;
-    let mut executor = Executor::new(folder, Some(link), None, record, &netlink, &interrupt);
-    if let Err(failure) = executor.execute(&[Step::ChangeRoutes(changes.clone())]).await {
-        executor.undo().await;
+    let changes = RouteChanges { set, remove: Vec::new() };
+    let previous = network_switch::previous(&all, &changes, &netlink).await?;
+    let begun = match confirm_within.filter(|_| !changes.set.is_empty()) {
+        None => None,
+        Some(time) => {
+            all.iter().try_for_each(|running| trial::require_none(&running.folder))?;
+            let moved = match selection {
+                Selection::All => None,
+                Selection::One(_) => peers.first().map(|peer| peer.name.to_string()),
+            };
+            let subject = Subject::Move { network: network.to_string(), moved };
+            let before = Before::Routes(running, previous.clone());
+            Some(Begun::start(&before, subject, time)?)
+        }
+    };
+    if let Err(failure) =
+        network_switch::execute(running, changes.clone(), &netlink, &interrupt).await
+    {
+        if let Some(begun) = begun {
+            begun.call_off();
+        }
         return Err(failure);
     }
+    let trial = begun.map(|begun| begun.finish(folder)).transpose()?;
     Ok(Report {
-        interface: running.folder.interface().into(),
+        interface: folder.interface().into(),
         network: network.clone(),
-        before,
+        before: before(&all, &previous),
         peers,
         routes: changes.set,
+        trial,
     })
 }
 
@@ -124,33 +150,19 @@ fn on<'a>(all: &'a [Running], network: &NetworkName) -> Result<&'a Running, Erro
     Ok(running)
 }
 
-fn peers(
-    running: &Running,
-    selection: &Selection,
-    network: &NetworkName,
-) -> Result<Vec<NamedPeer>, Error> {
+fn peers(running: &Running, selection: &Selection) -> Result<Vec<NamedPeer>, Error> {
     let (all, _) = running.peers()?;
     let mut all = all.into_iter().map(|running| running.peer);
     let Selection::One(wanted) = selection else { return Ok(all.collect()) };
-    all.find(|peer| peer.is_called(wanted)).map(|peer| vec![peer]).ok_or_else(|| {
-        Error::refused(
-            format!("there is no peer {wanted:?} on the network {network}"),
-            "`rewrite peer list` shows the peers of each attached interface",
-        )
-    })
+    let peer = all.find(|peer| peer.is_called(wanted));
+    Ok(vec![peer.ok_or_else(|| no_such_peer(wanted))?])
 }
 
 /// The network that carried the traffic until now, if a single network carried all of it.
-async fn before(
-    all: &[Running],
-    netlink: &Netlink,
-    changes: &RouteChanges,
-) -> Result<Option<String>, Error> {
-    let ours = all_ours(netlink).await?;
-    let mut networks = changes.set.iter().map(|route| {
-        let link = ours.get(&route.destination)?.link;
-        all.iter().find(|running| running.attachment.ifindex == link)?.network()
-    });
-    let first = networks.next().flatten();
-    Ok(if networks.all(|other| other == first) { first } else { None })
+fn before(all: &[Running], previous: &PreviousRoutes) -> Option<String> {
+    let mut interfaces = previous.previous_routes.keys();
+    let (first, others) = (interfaces.next()?, interfaces.next());
+    let is_only = others.is_none() && previous.without_route.is_empty();
+    let running = all.iter().find(|running| running.folder.interface() == first)?;
+    running.network().filter(|_| is_only)
 }

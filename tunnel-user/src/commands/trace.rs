@@ -32,7 +32,7 @@ pub struct Request {
     pub interface: Option<String>,
     /// Only packets of these peers, by name or private address; of all peers if empty.
     pub peers: Vec<String>,
-    /// Only packets with this TCP or UDP port, at either end.
+    /// Only packets with this port, at either end.
     pub port: Option<u16>,
     /// Only packets that this reason kept from being rewritten.
     pub reason: Option<Reason>,

@@ -346,6 +346,14 @@ pub(super) fn folder_of(namespace: NetworkNamespace, top: &Path) -> PathBuf {
     }
 }
 
+/// The interfaces in `namespace` that have a folder below `top`. Without a readable `top`, there are none.
+#[must_use]
+pub fn folders_below(namespace: NetworkNamespace, top: &Path) -> Vec<Folder> {
+    let entries = fs::read_dir(folder_of(namespace, top)).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    names.map(|name| Folder::of(namespace, &interface_name(&name))).collect()
+}
+
 /// The folders of all interfaces in `namespace`, sorted by name: attached interfaces, and interfaces that another
 /// command is attaching or detaching.
 ///

@@ -6,6 +6,7 @@ use std::path::Path;
 use pcap_parser::{Block, Linktype, PcapBlockOwned, PcapError, create_reader};
 
 use crate::error::{Context as _, Error};
+use crate::model::text::counted;
 use crate::plan::probe_packet::framed;
 
 /// The size of the read buffer in bytes, which holds the longest packet of a capture (256 KiB by default in tcpdump).
@@ -40,7 +41,7 @@ pub fn packet(path: &Path, number: usize) -> Result<Captured, Error> {
             Ok((offset, block)) => (offset, read(&block, &mut links)),
             Err(PcapError::Eof) => {
                 return Err(Error::refused(
-                    format!("{shown} has {seen} packets, and no packet {number}"),
+                    format!("{shown} has {}, and no packet {number}", counted(seen, "packet")),
                     "choose one with --packet NUMBER; tcpdump -# -r FILE numbers them",
                 ));
             }

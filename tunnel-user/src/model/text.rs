@@ -29,11 +29,21 @@ pub(crate) fn words<T: ToString>(items: impl IntoIterator<Item = T>) -> Vec<Stri
     items.into_iter().map(|item| item.to_string()).collect()
 }
 
-/// A number with its noun, in the plural unless the number is one: `1 check`, `3 checks`.
+/// A number with its noun, in the plural unless the number is one: `1 check`, `3 entries`.
 pub fn counted(number: impl TryInto<u64>, noun: &str) -> String {
     match number.try_into().unwrap_or(u64::MAX) {
         1 => format!("1 {noun}"),
-        number => format!("{number} {noun}s"),
+        number => format!("{number} {}", plural(noun)),
+    }
+}
+
+/// The regular plural of an English noun.
+fn plural(noun: &str) -> String {
+    let stem = noun.strip_suffix('y').filter(|stem| !stem.ends_with(['a', 'e', 'o', 'u']));
+    match stem {
+        Some(stem) => format!("{stem}ies"),
+        None if noun.ends_with('s') => format!("{noun}es"),
+        None => format!("{noun}s"),
     }
 }
 
@@ -60,6 +70,19 @@ mod tests {
             interface_sysctl("ipv4", "eth0.100", "rp_filter"),
             "net.ipv4.conf.eth0/100.rp_filter"
         );
+    }
+
+    #[test]
+    fn a_number_has_its_noun_in_the_singular_or_the_plural() {
+        for (number, noun, wanted) in [
+            (1, "entry", "1 entry"),
+            (2, "former entry", "2 former entries"),
+            (0, "peer", "0 peers"),
+            (2, "private address", "2 private addresses"),
+            (2, "key", "2 keys"),
+        ] {
+            assert_eq!(counted(number, noun), wanted);
+        }
     }
 
     #[test]

@@ -116,6 +116,14 @@ pub fn all() -> Result<Vec<Running>, Error> {
     visible()?.into_iter().map(Running::open).collect()
 }
 
+/// The attached interface with the given name or, without a name, all attached interfaces.
+///
+/// # Errors
+/// [`Error::Refused`] if the named interface is not attached; other errors if there is no bpffs, or pins can't be used.
+pub fn selected(interface: Option<&str>) -> Result<Vec<Running>, Error> {
+    select(visible()?, interface)?.into_iter().map(Running::open).collect()
+}
+
 /// The folders of all attached interfaces of this network namespace.
 ///
 /// # Errors
@@ -178,6 +186,17 @@ pub(crate) fn choose(visible: Vec<Folder>, interface: Option<&str>) -> Result<Fo
             "name one with --interface IFACE",
         )),
         (None, _) => Err(not_attached(interface, &names)),
+    }
+}
+
+/// Selects from `visible` the folder of the interface with the given name or, without a name, all folders.
+///
+/// # Errors
+/// [`Error::Refused`] if the named interface is not attached.
+pub(crate) fn select(visible: Vec<Folder>, interface: Option<&str>) -> Result<Vec<Folder>, Error> {
+    match interface {
+        Some(_) => Ok(vec![choose(visible, interface)?]),
+        None => Ok(visible),
     }
 }
 

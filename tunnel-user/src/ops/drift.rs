@@ -17,8 +17,7 @@ use crate::error::Error;
 use crate::host::clock::monotonic;
 use crate::host::netlink::Netlink;
 use crate::host::snapshot::Snapshot;
-use crate::model::text::list;
-use crate::model::text::unpadded;
+use crate::model::text::{counted, list, unpadded};
 use crate::plan::attach_point::AttachPoint;
 use crate::plan::awaited::shown;
 use crate::plan::bypass::BypassTable;
@@ -161,7 +160,8 @@ async fn compare(
     let unrecorded = shown(&tables.v4, now, 0).len() + shown(&tables.v6, now, 0).len();
     if unrecorded > 0 {
         differences.push(format!(
-            "peers have confirmed their new addresses: {unrecorded} entries get an end time"
+            "peers have confirmed their new addresses: an end time for {}",
+            counted(unrecorded, "former entry")
         ));
     }
     if differences.is_empty() {
@@ -230,7 +230,8 @@ fn missing_entries(
         ),
     ];
     let missing = counts.into_iter().filter(|(_, count)| *count > 0);
-    Ok(missing.map(|(what, count)| format!("the maps lack {count} entries of {what}")).collect())
+    let described = |(what, count)| format!("the maps lack {} of {what}", counted(count, "entry"));
+    Ok(missing.map(described).collect())
 }
 
 fn lacking<K: Ord, V, W>(held: &BTreeMap<K, V>, wanted: &BTreeMap<K, W>) -> usize {

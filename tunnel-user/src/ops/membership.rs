@@ -9,6 +9,7 @@ use crate::host::clock::monotonic;
 use crate::host::tcp_connections;
 use crate::interrupt::Interrupt;
 use crate::model::MemberName;
+use crate::model::text::counted;
 use crate::plan::change::{LocalChange, PeerOptions};
 use crate::plan::handover::Handover;
 use crate::plan::identity::LocalMembers;
@@ -63,7 +64,7 @@ pub async fn change(
         maps.clear_peer_counters(&of_slots)?;
         maps.set_names(new.iter().copied())?;
     }
-    tracing::debug!("{} peers are new", new.len());
+    tracing::debug!("{} new", counted(new.len(), "peer"));
     // Add new rules before the entries that use them, and remove old rules after their entries.
     let rules = bypass::table(wanted, &slots.by_name);
     steps.push(Undo::RestoreBypass(maps.bypass()?));
@@ -76,7 +77,7 @@ pub async fn change(
     let (ended, own_previous) = (options.ended.clone(), options.own_previous.clone());
     let handover = Handover { now, drain: drain.seconds(), ended, own, own_previous };
     let mut tables = handover.successor(&current, &tables);
-    tracing::debug!("{} entries of peers were read", current.v4.len() + current.v6.len());
+    tracing::debug!("read {} of peers", counted(current.v4.len() + current.v6.len(), "entry"));
     if has_new(&current, &tables) {
         let kept = keep(&open_connections(), &current, &mut tables);
         // Enter the flows before the entries that make the programs look for them.

@@ -19,6 +19,7 @@ pub(crate) mod lock_attached;
 pub(crate) mod lost_pins;
 pub(crate) mod membership;
 pub(crate) mod move_notices;
+pub(crate) mod network_switch;
 pub(crate) mod notify_direct_peers;
 pub(crate) mod on_trial;
 pub(crate) mod other_networks;

@@ -7,7 +7,7 @@ use super::attach;
 use super::attach::report::Report;
 use super::attach::resolve::Resolved;
 use super::attached::Running;
-use super::previous_state::{self, Previous, Saved};
+use super::previous_state::{self, NotSaved, Previous, Saved};
 use crate::dataplane::in_flight::{self, Seen};
 use crate::dataplane::pins::Folder;
 use crate::error::{Context as _, Error};
@@ -15,8 +15,8 @@ use crate::host::netlink::Netlink;
 use crate::interrupt::Interrupt;
 use crate::plan::change::Kind;
 use crate::trial::{
-    AttachId, BootTime, ConfirmWithin, ContentHash, Guard, Phase, Rollback, RolledBack, State,
-    Subject, Trial,
+    AttachId, BootTime, ConfirmWithin, ContentHash, Guard, Phase, PreviousRoutes, Rollback,
+    RolledBack, State, Subject, Trial,
 };
 
 /// The state of an interface before a change.
@@ -26,12 +26,14 @@ pub(crate) enum Before<'a> {
     /// The interface is not attached. The attach on trial records the time `attached_at`, in seconds since the Unix
     /// epoch.
     NotAttached { folder: &'a Folder, attached_at: u64 },
+    /// The interface is attached, and only routes change.
+    Routes(&'a Running, PreviousRoutes),
 }
 
 impl Before<'_> {
     const fn folder(&self) -> &Folder {
         match self {
-            Self::Attached(running) => &running.folder,
+            Self::Attached(running) | Self::Routes(running, _) => &running.folder,
             Self::NotAttached { folder, .. } => folder,
         }
     }
@@ -90,6 +92,11 @@ impl Begun {
             Before::NotAttached { attached_at, .. } => {
                 (AttachId { attached_at: *attached_at, pins: None }, Rollback::Detach, None)
             }
+            Before::Routes(running, previous) => (
+                AttachId::of(folder, &running.attachment)?,
+                Rollback::Routes(previous.clone()),
+                None,
+            ),
         };
         let began = BootTime::now()?;
         let trial = Trial {
@@ -155,8 +162,8 @@ pub(crate) struct Executed {
     pub report: Report,
     /// The trial, if the change is on trial.
     pub trial: Option<Trial>,
-    /// The saved previous state, if the change is not on trial.
-    pub previous: Option<Saved>,
+    /// The saved previous state, or the reason why it is not saved; `None` if there is nothing to save.
+    pub previous: Option<Result<Saved, NotSaved>>,
 }
 
 /// Executes an attach, on trial if `begun` is a trial. Without a trial, saves the state `previous`.
@@ -166,7 +173,7 @@ pub(crate) struct Executed {
 pub(crate) async fn execute(
     resolved: &mut Resolved<'_>,
     begun: Option<Begun>,
-    previous: Option<Previous>,
+    previous: Option<Result<Previous, NotSaved>>,
     netlink: &Netlink,
     interrupt: &Interrupt,
 ) -> Result<Executed, Error> {
@@ -185,7 +192,7 @@ pub(crate) async fn execute(
     if trial.is_none() {
         state.discard()?;
     }
-    let previous = previous.and_then(|previous| previous.save(&state));
+    let previous = previous.map(|previous| previous?.save(&state));
     Ok(Executed { report, trial, previous })
 }
 

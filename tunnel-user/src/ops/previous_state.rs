@@ -15,6 +15,20 @@ use crate::trial::{RollbackOptions, State};
 /// long.
 const PEERS_MAX: usize = 10_000;
 
+/// The reason why the state before a change is not saved. `Display` prints the reason as a clause.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotSaved {
+    /// More peers ran than rewrite saves.
+    #[error("more than {PEERS_MAX} peers ran")]
+    TooManyPeers,
+    /// No file can express the running state.
+    #[error(transparent)]
+    Inexpressible(#[from] Inexpressible),
+    /// The file can't be written under /run; the log has the error.
+    #[error("{} can't be written", .0.display())]
+    Unwritable(PathBuf),
+}
+
 /// The state before a change.
 #[derive(Debug)]
 pub(crate) struct Previous {
@@ -35,27 +49,30 @@ pub struct Saved {
 }
 
 impl Previous {
-    /// The running state; `None` if no file can express it, or if it has too many peers.
+    /// The running state, or the reason why it can't be saved.
     ///
     /// # Errors
     /// If the maps can't be read.
-    pub fn of(running: &Running) -> Result<Option<Self>, Error> {
+    pub fn of(running: &Running) -> Result<Result<Self, NotSaved>, Error> {
         if running.maps.names()?.len() > PEERS_MAX {
-            return Ok(None);
+            return Ok(Err(NotSaved::TooManyPeers));
         }
         let is_gateway = running.local.identity.is_gateway();
-        let text = file(running)?.ok();
+        let text = file(running)?.map_err(NotSaved::from);
         Ok(text.map(|text| Self { text, options: options(running), is_gateway }))
     }
 
-    /// Saves the state under /run. Logs a failure, and returns `None`.
-    pub fn save(self, state: &State) -> Option<Saved> {
+    /// Saves the state under /run. Logs a failure.
+    ///
+    /// # Errors
+    /// If the file can't be written.
+    pub fn save(self, state: &State) -> Result<Saved, NotSaved> {
         let Self { text, options, is_gateway } = self;
         match state.save_previous(&text) {
-            Ok(path) => Some(Saved { path, options, is_gateway }),
+            Ok(path) => Ok(Saved { path, options, is_gateway }),
             Err(failure) => {
                 tracing::warn!("the previous state is not saved: {failure}");
-                None
+                Err(NotSaved::Unwritable(state.previous()))
             }
         }
     }

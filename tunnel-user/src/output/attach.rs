@@ -8,7 +8,7 @@ use tunnel_user::commands::peer_report::AwaitedPair;
 use tunnel_user::commands::status;
 use tunnel_user::error::Error;
 use tunnel_user::ops::attach::report::Report;
-use tunnel_user::ops::previous_state::Saved;
+use tunnel_user::ops::previous_state::{NotSaved, Saved};
 use tunnel_user::plan::attach_point::Ingress;
 use tunnel_user::plan::vlan::Vlan;
 
@@ -45,8 +45,7 @@ pub fn text(report: &Report) -> String {
     if report.was_attached {
         let _ = match report.changed_entries {
             0 => writeln!(text, "  no peer changed"),
-            1 => writeln!(text, "  1 entry of the peer map changed"),
-            entries => writeln!(text, "  {entries} entries of the peer map changed"),
+            entries => writeln!(text, "  {} of the peer map changed", counted(entries, "entry")),
         };
     }
     for former in &report.previous_underlays {
@@ -102,7 +101,7 @@ pub fn outcome(outcome: &Outcome) -> Result<String, Error> {
 }
 
 /// The commands that undo the change, and the attach.
-pub fn back(report: &Report, previous: Option<&Saved>, is_same: bool) -> String {
+pub fn back(report: &Report, previous: Option<&Result<Saved, NotSaved>>, is_same: bool) -> String {
     let interface = &report.interface;
     if !report.was_attached {
         return format!("  back: rewrite detach {interface}\n");
@@ -111,7 +110,11 @@ pub fn back(report: &Report, previous: Option<&Saved>, is_same: bool) -> String 
     match previous {
         _ if is_same => format!("  {ends}\n"),
         None => format!("  back: rewrite attach {interface} with the former file; {ends}\n"),
-        Some(saved) => {
+        Some(Err(why)) => format!(
+            "  back: rewrite attach {interface} with the former file\n  \
+             the previous state is not saved: {why}; {ends}\n"
+        ),
+        Some(Ok(saved)) => {
             let Saved { path, options, is_gateway } = saved;
             let mut command = format!("rewrite attach {interface} --config {}", path.display());
             for name in options.self_names.iter().filter(|_| *is_gateway) {

@@ -1,7 +1,8 @@
 //! Translates the numbers in the BPF programs' messages into words.
 
 use log::{Log, Metadata, Record};
-use tunnel_common::outcome::{Direction, Reason};
+use tunnel_common::outcome::Reason;
+use tunnel_user::plan::attach_point::BOTH;
 
 /// Writes the translated messages to this program's own log.
 pub struct DescribedLog;
@@ -27,12 +28,13 @@ fn describe(message: &str) -> Option<String> {
         words.next()?.parse::<usize>().ok()
     };
     let direction = number("direction")?;
+    let direction = BOTH.into_iter().find(|known| *known as usize == direction)?;
     let reason = *Reason::ALL.get(number("reason")?)?;
     let length = number("length")?;
     let addresses: Vec<_> = words.collect();
-    let label = if direction == Direction::Egress as usize { "egress" } else { "ingress" };
     Some(format!(
-        "{label}: {}, {length} bytes, not rewritten: {} ({})",
+        "{}: {}, {length} bytes, not rewritten: {} ({})",
+        direction.name(),
         addresses.join(" "),
         reason.name(),
         reason.description()
@@ -55,6 +57,7 @@ mod tests {
     #[test]
     fn what_is_not_such_a_message_is_left_as_it_is() {
         assert_eq!(describe("direction 1 reason 99 length 98"), None);
+        assert_eq!(describe("direction 2 reason 0 length 98"), None);
         assert_eq!(describe("hello"), None);
     }
 }

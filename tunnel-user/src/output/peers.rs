@@ -212,7 +212,7 @@ pub fn changed_json(report: &peer::Report) -> Result<impl Serialize + use<>, Err
 }
 
 /// The value that `peer set --network --json` prints (docs/json.md).
-pub fn switched_json(report: &switch::Report) -> impl Serialize + use<> {
+pub fn switched_json(report: &switch::Report) -> Result<impl Serialize + use<>, Error> {
     #[derive(Serialize)]
     struct Switched {
         interface: String,
@@ -220,18 +220,20 @@ pub fn switched_json(report: &switch::Report) -> impl Serialize + use<> {
         before: Option<String>,
         peers: Vec<diff::Peer>,
         routes: Vec<String>,
+        trial: Option<status::Trial>,
     }
-    Switched {
+    Ok(Switched {
         interface: report.interface.clone(),
         network: report.network.to_string(),
         before: report.before.clone(),
         peers: report.peers.iter().map(Into::into).collect(),
         routes: texts(&report.routes),
-    }
+        trial: report.trial.as_ref().map(status::Trial::of).transpose()?,
+    })
 }
 
-/// The peers, the network that carries their traffic now, and the command that undoes the switch.
-pub fn switched(report: &switch::Report) -> String {
+/// The peers, the network that carries their traffic now, and the trial or the command that undoes the switch.
+pub fn switched(report: &switch::Report, wanted_trial: bool) -> Result<String, Error> {
     let switch::Report { interface, network, before, peers, .. } = report;
     let mut text = String::new();
     for peer in peers {
@@ -240,8 +242,11 @@ pub fn switched(report: &switch::Report) -> String {
     for route in &report.routes {
         let _ = writeln!(text, "  route {route}");
     }
-    if report.routes.is_empty() {
-        let _ = writeln!(text, "  no route has changed");
+    if let Some(trial) = &report.trial {
+        trial::on_trial(&mut text, trial)?;
+    } else if report.routes.is_empty() {
+        let no_trial = if wanted_trial { ", and so no trial" } else { "" };
+        let _ = writeln!(text, "  no route has changed{no_trial}");
     } else if let Some(before) = before {
         let selection = match &peers[..] {
             [one] => one.name.to_string(),
@@ -253,5 +258,5 @@ pub fn switched(report: &switch::Report) -> String {
         text,
         "  after a detach or a restart of the host, the first network of the file applies"
     );
-    text
+    Ok(text)
 }

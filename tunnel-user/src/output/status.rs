@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use tunnel_user::commands::status::{Daemon, Interface, Peer, Status, Unit};
+use tunnel_user::commands::status::{Daemon, Interface, Peer, RolledBackAttach, Status, Unit};
 
 use tunnel_user::ops::health::Finding;
 use tunnel_user::plan::activity::Traffic;
@@ -56,7 +56,8 @@ pub fn wrong(status: &Status) -> String {
     text
 }
 
-/// The lines before the interfaces: a note if no interface is attached, and the remains of earlier attaches.
+/// The lines before the interfaces: a note if no interface is attached, the remains of earlier attaches, and first
+/// attaches that were rolled back.
 fn before(status: &Status) -> String {
     let mut text = String::new();
     if status.interfaces.is_empty() {
@@ -64,6 +65,13 @@ fn before(status: &Status) -> String {
     }
     for left in &status.left_behind {
         let _ = writeln!(text, "{}: {}", left.what, left.remedy);
+    }
+    for RolledBackAttach { interface, config, at, again } in &status.rolled_back_attaches {
+        let _ = writeln!(
+            text,
+            "the attach of {interface} with {config} was rolled back at {at}, since nobody confirmed \
+             it; try it again: {again}"
+        );
     }
     text
 }

@@ -1,7 +1,13 @@
 //! Completes the commands that rewrite suggests. Adds the options of the current command line: the network namespace,
 //! the file and this host's members. The operator can then paste a command as it stands.
 
+use std::path::Path;
 use std::sync::OnceLock;
+
+use clap::CommandFactory as _;
+use tunnel_user::config::DEFAULT_PATH;
+
+use crate::cli::{Cli, Command};
 
 /// The options of this command line that suggested commands repeat.
 #[derive(Clone, Debug, Default)]
@@ -16,26 +22,6 @@ pub struct CommandLineOptions {
 
 static OPTIONS: OnceLock<CommandLineOptions> = OnceLock::new();
 
-/// The commands of rewrite.
-const VERBS: [&str; 15] = [
-    "apply",
-    "attach",
-    "check",
-    "confirm",
-    "detach",
-    "diff",
-    "doctor",
-    "downgrade",
-    "explain",
-    "peer",
-    "ping",
-    "run",
-    "stats",
-    "status",
-    "trace",
-];
-/// The commands that take a file.
-const WITH_FILE: [&str; 5] = ["apply", "attach", "check", "diff", "run"];
 const NAME: &str = "rewrite ";
 
 /// Sets the options for the whole process, before the first output.
@@ -49,7 +35,36 @@ pub fn completed(text: &str) -> String {
     OPTIONS.get().map_or_else(|| text.to_owned(), |options| options.completed(text))
 }
 
+/// The definition of the command `verb`; `None` for another word.
+fn command_of(verb: &str) -> Option<clap::Command> {
+    Cli::command().find_subcommand(verb).cloned()
+}
+
+/// True if `command` finds this host in a file, and takes the names of its members.
+fn takes_members(command: &clap::Command) -> bool {
+    command.get_arguments().any(|argument| argument.get_long() == Some("self"))
+}
+
 impl CommandLineOptions {
+    /// The options of `cli` that suggested commands repeat.
+    pub fn of(cli: &Cli) -> Self {
+        let (config, self_names) = match &cli.command {
+            Command::Attach(args) => (Some(&args.attach.config), &args.attach.self_names[..]),
+            Command::Run { attach, .. } => (Some(&attach.config), &attach.self_names[..]),
+            Command::Apply(args) => (Some(&args.config), &args.self_names[..]),
+            Command::Explain(args) => (Some(&args.config), &[][..]),
+            Command::Diff { config, self_names, .. }
+            | Command::Check { config, self_names, .. } => (Some(config), &self_names[..]),
+            _ => (None, &[][..]),
+        };
+        let config = config.filter(|config| config.as_path() != Path::new(DEFAULT_PATH));
+        Self {
+            netns: cli.netns.clone(),
+            config: config.map(|config| config.display().to_string()),
+            self_names: self_names.to_vec(),
+        }
+    }
+
     fn completed(&self, text: &str) -> String {
         let mut done = String::with_capacity(text.len());
         let mut rest = text;
@@ -62,8 +77,9 @@ impl CommandLineOptions {
             let verb = behind.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
             done.push_str(NAME);
             rest = behind;
-            if is_whole_word && VERBS.contains(&verb) && !is_elsewhere(&done) {
-                self.complete(&mut done, verb, behind);
+            let definition = command_of(verb).filter(|_| is_whole_word && !is_elsewhere(&done));
+            if let Some(definition) = definition {
+                self.complete(&mut done, &definition, behind);
                 rest = behind.strip_prefix(verb).unwrap_or_default();
             }
         }
@@ -71,7 +87,8 @@ impl CommandLineOptions {
         done
     }
 
-    fn complete(&self, done: &mut String, verb: &str, behind: &str) {
+    fn complete(&self, done: &mut String, command: &clap::Command, behind: &str) {
+        let verb = command.get_name();
         if let Some(netns) = &self.netns {
             done.push_str(&format!("--netns {} ", quoted(netns)));
         }
@@ -79,14 +96,15 @@ impl CommandLineOptions {
         let end = behind.find(['\n', ';', '`']).unwrap_or(behind.len());
         let own = behind.get(..end).unwrap_or_default();
         let is_rollback = own.contains("--revert");
-        let takes_file = WITH_FILE.contains(&verb) || own.contains("--all") && verb == "explain";
+        let takes_members = takes_members(command);
+        let takes_file = takes_members || own.contains("--all") && verb == "explain";
         if !takes_file || own.contains("--config") || is_rollback {
             return;
         }
         if let Some(config) = &self.config {
             done.push_str(&format!(" --config {}", quoted(config)));
         }
-        let self_names = self.self_names.iter().filter(|_| verb != "explain");
+        let self_names = self.self_names.iter().filter(|_| takes_members);
         for name in self_names.filter(|_| !own.contains("--self")) {
             done.push_str(&format!(" --self {}", quoted(name)));
         }
@@ -152,6 +170,18 @@ mod tests {
             "rewrite attaches",
         ] {
             assert_eq!(options().completed(text), text);
+        }
+    }
+
+    #[test]
+    fn every_command_of_the_command_line_is_completed() {
+        let options = options();
+        for command in Cli::command().get_subcommands() {
+            let suggested = options.completed(&format!("rewrite {}", command.get_name()));
+            assert!(suggested.starts_with("rewrite --netns a "), "{suggested}");
+            let takes_file = ["apply", "attach", "check", "diff", "run"];
+            let is_wanted = takes_file.contains(&command.get_name());
+            assert_eq!(suggested.contains("--config /tmp/new.toml --self srva"), is_wanted);
         }
     }
 

@@ -7,6 +7,8 @@ use tunnel_user::commands::{apply, revert, status};
 use tunnel_user::error::Error;
 use tunnel_user::trial::{Phase, Rollback, Trial};
 
+use super::diff::Change;
+use super::text::routes as print_routes;
 use super::{attach, detach, diff};
 
 /// The report of apply, with the deadline of the trial and the command that confirms the trial. Apply has already
@@ -32,6 +34,7 @@ pub fn on_trial(text: &mut String, trial: &Trial) -> Result<(), Error> {
     let until = trial.until()?;
     let then = match trial.way_back {
         Rollback::Attach(_) => "restores the previous state",
+        Rollback::Routes(_) => "moves the traffic back",
         Rollback::Detach => "detaches the interface again",
     };
     let _ = writeln!(text, "  on trial until {until}: then rewrite {then}");
@@ -85,11 +88,17 @@ pub fn reverted_json(outcome: &revert::Outcome) -> impl Serialize + use<> {
         subject: Option<String>,
         attached: Option<A>,
         detached: Option<D>,
+        routes: Option<Change<String>>,
     }
     let (why, trial, attached, detached) = match outcome {
         revert::Outcome::Nothing(why) => (Some(why.clone()), None, None, None),
         revert::Outcome::WentBack(done) => (None, Some(&done.0), Some(&done.1), None),
         revert::Outcome::Detached(done) => (None, Some(&done.0), None, done.1.as_ref()),
+        revert::Outcome::MovedBack(done) => (None, Some(&done.0), None, None),
+    };
+    let routes = match outcome {
+        revert::Outcome::MovedBack(done) => Some(Change::from(&done.1)),
+        _ => None,
     };
     Reverted {
         reverted: trial.is_some(),
@@ -98,6 +107,7 @@ pub fn reverted_json(outcome: &revert::Outcome) -> impl Serialize + use<> {
         subject: trial.map(|trial| trial.subject.to_string()),
         attached: attached.map(|attached| attach::json(attached, None)),
         detached: detached.map(detach::interface_json),
+        routes,
     }
 }
 
@@ -118,6 +128,12 @@ pub fn reverted(outcome: &revert::Outcome) -> String {
             let (trial, report) = &**done;
             let detached = report.as_ref().map(detach::one).unwrap_or_default();
             format!("{}: rolled back from {}\n{detached}", trial.interface, trial.subject)
+        }
+        revert::Outcome::MovedBack(done) => {
+            let (trial, changes) = &**done;
+            let mut text = format!("{}: rolled back from {}\n", trial.interface, trial.subject);
+            print_routes(&mut text, changes);
+            text
         }
     }
 }

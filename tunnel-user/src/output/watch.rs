@@ -36,7 +36,7 @@ pub async fn stats(
     json: bool,
     verbose: bool,
 ) -> Result<(), Error> {
-    let mut messages = if verbose { messages()? } else { Vec::new() };
+    let mut messages = if verbose { messages(selection)? } else { Vec::new() };
     let in_place = io::stdout().is_terminal() && !json && !verbose;
     let listen = |kind| signal(kind).context(|| "listening for signals".into());
     let (mut interrupt, mut terminate) =
@@ -74,9 +74,9 @@ pub async fn stats(
 }
 
 /// The readers that copy the programs' messages to the log. Only programs attached with --verbose have messages.
-fn messages() -> Result<Vec<EbpfLogger<DescribedLog>>, Error> {
+fn messages(selection: &stats::Selection) -> Result<Vec<EbpfLogger<DescribedLog>>, Error> {
     let mut loggers = Vec::new();
-    for running in attached::all()? {
+    for running in attached::selected(selection.interface.as_deref())? {
         let interface = running.folder.interface();
         if running.attachment.verbose == 0 {
             tracing::warn!(

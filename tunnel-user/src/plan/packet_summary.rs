@@ -3,10 +3,13 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use etherparse::{Icmpv4Type, Icmpv6Type, LaxNetSlice, LaxSlicedPacket, TcpSlice, TransportSlice};
+use etherparse::{
+    Icmpv4Type, Icmpv6Type, LaxIpPayloadSlice, LaxNetSlice, LaxSlicedPacket, TcpSlice,
+    TransportSlice,
+};
 use tunnel_common::settings::ETHERNET_HEADER_LEN;
 
-use crate::model::Family;
+use crate::model::{BypassProtocol, Family};
 
 /// The length in bytes of the ICMP header before a quoted packet.
 const QUOTE_OFFSET: usize = 8;
@@ -33,6 +36,8 @@ pub enum TransportHeader {
     Tcp([u16; 2], String),
     /// UDP, with the ports of the source and the destination.
     Udp([u16; 2]),
+    /// SCTP, DCCP or UDP-Lite, with the ports of the source and the destination.
+    Ports(BypassProtocol, [u16; 2]),
     /// ICMP or ICMPv6, with the message in words.
     Icmp(Family, String),
     /// Another protocol, a fragment, or a header that is cut off; the number is the IP protocol's.
@@ -40,12 +45,13 @@ pub enum TransportHeader {
 }
 
 impl TransportHeader {
-    /// The protocol's name: `tcp`, `udp`, `icmp`, `icmpv6`, or `protocol` with its number.
+    /// The protocol's name: `tcp`, `udp`, `sctp`, `dccp`, `udplite`, `icmp`, `icmpv6`, or `protocol` with its number.
     #[must_use]
     pub fn protocol(&self) -> String {
         match self {
             Self::Tcp(..) => "tcp".into(),
             Self::Udp(_) => "udp".into(),
+            Self::Ports(protocol, _) => protocol.to_string(),
             Self::Icmp(Family::Ipv4, _) => "icmp".into(),
             Self::Icmp(Family::Ipv6, _) => "icmpv6".into(),
             Self::Other(number) => format!("protocol {number}"),
@@ -56,7 +62,7 @@ impl TransportHeader {
     #[must_use]
     pub const fn ports(&self) -> Option<[u16; 2]> {
         match self {
-            Self::Tcp(ports, _) | Self::Udp(ports) => Some(*ports),
+            Self::Tcp(ports, _) | Self::Udp(ports) | Self::Ports(_, ports) => Some(*ports),
             Self::Icmp(..) | Self::Other(_) => None,
         }
     }
@@ -66,7 +72,7 @@ impl TransportHeader {
     pub fn flags(&self) -> &str {
         match self {
             Self::Tcp(_, flags) | Self::Icmp(_, flags) => flags,
-            Self::Udp(_) | Self::Other(_) => "",
+            Self::Udp(_) | Self::Ports(..) | Self::Other(_) => "",
         }
     }
 }
@@ -82,7 +88,7 @@ impl PacketSummary {
         };
         let net = packet.net.as_ref()?;
         let [source, destination] = addresses(net)?;
-        let number = net.ip_payload_ref()?.ip_number.0;
+        let payload = net.ip_payload_ref()?;
         let vlans = packet.vlan_ids().into_iter().map(etherparse::VlanId::value).collect();
         let quoted = match &packet.transport {
             Some(TransportSlice::Icmpv4(icmp)) => quoted(icmp.slice()),
@@ -90,7 +96,8 @@ impl PacketSummary {
             _ => None,
         };
         let transport = packet.transport.as_ref();
-        let transport = transport.and_then(header).unwrap_or(TransportHeader::Other(number));
+        let transport = transport.and_then(header).or_else(|| ports(payload));
+        let transport = transport.unwrap_or(TransportHeader::Other(payload.ip_number.0));
         Some(Self { source, destination, transport, vlans, quoted })
     }
 
@@ -183,6 +190,17 @@ fn header(transport: &TransportSlice<'_>) -> Option<TransportHeader> {
     })
 }
 
+/// The header of SCTP (RFC 9260), DCCP (RFC 4340) or UDP-Lite (RFC 3828). Each begins with the ports of the source and
+/// the destination. `None` for another protocol and for a fragment.
+fn ports(payload: &LaxIpPayloadSlice<'_>) -> Option<TransportHeader> {
+    let protocol = BypassProtocol::from_number(payload.ip_number.0)?;
+    if payload.fragmented || matches!(protocol, BypassProtocol::Tcp | BypassProtocol::Udp) {
+        return None;
+    }
+    let [a, b, c, d] = *payload.payload.first_chunk()?;
+    Some(TransportHeader::Ports(protocol, [[a, b], [c, d]].map(u16::from_be_bytes)))
+}
+
 /// The names of the flags that are set.
 fn flags(tcp: &TcpSlice<'_>) -> String {
     let flags = [
@@ -269,6 +287,26 @@ mod tests {
             ethernet().ipv4(B, A, 64).icmpv4_echo_request(1, 2).write(bytes, &quoted)
         });
         assert_eq!(PacketSummary::of(&echo, 14).unwrap().quoted, None);
+    }
+
+    #[test]
+    fn sctp_dccp_and_udp_lite_show_their_ports() {
+        let (a, b) = ("fd00::1".parse::<std::net::Ipv6Addr>().unwrap().octets(), [9; 16]);
+        for (number, name) in [(132, "sctp"), (33, "dccp"), (136, "udplite")] {
+            let header = [0x9c, 0x40, 0x0b, 0x59, 1, 2, 3, 4, 5, 6, 7, 8];
+            let number = etherparse::IpNumber(number);
+            let v4 = written(|bytes| ethernet().ipv4(A, B, 64).write(bytes, number, &header));
+            let wanted = format!("{name} 10.0.0.1:40000 > 10.0.0.2:2905");
+            assert_eq!(text(&v4, 14), wanted);
+            let v6 = written(|bytes| ethernet().ipv6(a, b, 64).write(bytes, number, &header));
+            let wanted = format!("{name} [fd00::1]:40000 > [909:909:909:909:909:909:909:909]:2905");
+            assert_eq!(text(&v6, 14), wanted);
+            let wanted = format!("protocol {} 10.0.0.1 > 10.0.0.2", number.0);
+            assert_eq!(text(&v4[..37], 14), wanted, "cut within the ports");
+            let mut later = v4;
+            later[21] = 100;
+            assert_eq!(text(&later, 14), wanted, "a later fragment");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::model::{BypassRule, Drain, Family, MemberName, Prefix, Private, Public};
 use crate::plan::identity::OwnMember;
 use crate::plan::membership::{Membership, no_common_family};
-use crate::plan::peers::{NamedPeer, PeerAddresses};
+use crate::plan::peers::{NamedPeer, PeerAddresses, no_such_peer};
 
 /// One edit of the running peers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -160,14 +160,8 @@ fn moved(peer: &NamedPeer, public: &[Public]) -> Result<Vec<PeerAddresses>, Erro
 }
 
 fn find(peers: &[NamedPeer], wanted: &str) -> Result<usize, Error> {
-    peers.iter().position(|peer| peer.is_called(wanted)).ok_or_else(|| {
-        let names: Vec<_> = peers.iter().map(|peer| peer.name.as_str()).collect();
-        let known = if names.is_empty() { "there is none".into() } else { names.join(", ") };
-        Error::refused(
-            format!("there is no peer {wanted:?}"),
-            format!("the peers are: {known}; `rewrite peer add` adds one"),
-        )
-    })
+    let position = peers.iter().position(|peer| peer.is_called(wanted));
+    position.ok_or_else(|| no_such_peer(wanted))
 }
 
 fn require_common_family(membership: &Membership, peer: &NamedPeer) -> Result<(), Error> {

@@ -6,6 +6,7 @@ use std::iter::Peekable;
 
 use tunnel_common::peers::{Peer, ROLE_FORMER, ROLE_PRIVATE, ROLE_PUBLIC};
 
+use crate::model::text::counted;
 use crate::plan::membership::Membership;
 use crate::plan::peer_entries::{Own, entries};
 use crate::plan::range::{Address, Range};
@@ -88,7 +89,7 @@ impl<A: Address> AppliedChanges<A> {
 /// Prints the count only: there may be millions of changes.
 impl<A> fmt::Debug for AppliedChanges<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} changes", self.changes.len())
+        f.write_str(&counted(self.changes.len(), "change"))
     }
 }
 

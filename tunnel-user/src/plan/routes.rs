@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::error::Error;
+use crate::model::text::counted;
 use crate::model::{Prefix, Private};
 use crate::plan::peers::PeerAddresses;
 use crate::plan::route::{HostRoute, NextHop, Owner, PeerRoute, RouteChanges};
@@ -163,7 +164,8 @@ fn in_the_way(
     let all = match more {
         0 => String::new(),
         more => {
-            format!("; routes to {more} more peers are in the way, and rewrite check lists them")
+            let peers = counted(more, "other peer");
+            format!("; so do routes to {peers}, and rewrite check lists them")
         }
     };
     // Do not advise a removal: the kernel adds a removed route again only together with the address.

@@ -153,7 +153,7 @@ fn ranges(running: &RunningPeer) -> impl Iterator<Item = Prefix> {
 pub struct Filter {
     /// Only packets of these peers, by name.
     pub peers: Vec<MemberName>,
-    /// Only packets with this TCP or UDP port, at either end.
+    /// Only packets with this port, at either end.
     pub port: Option<u16>,
     /// Only packets that this reason kept from being rewritten.
     pub reason: Option<Reason>,

@@ -19,12 +19,12 @@ use crate::error::{Context as _, Error};
 pub struct GuardState {
     /// The trial.
     pub trial: Trial,
-    /// The text of the cluster file with the state before the trial; `None` if the interface was not attached.
+    /// The text of the cluster file with the state before the trial; `None` for a rollback without a file.
     pub before: Option<String>,
 }
 
 impl GuardState {
-    /// The clusters before the trial; `None` if the interface was not attached.
+    /// The clusters before the trial; `None` for a rollback without a file.
     ///
     /// # Errors
     /// If the text is not a valid cluster file. The error names `path` as the file.

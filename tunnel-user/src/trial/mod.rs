@@ -14,18 +14,23 @@ mod guard_state;
 mod record;
 mod state;
 
+use std::path::Path;
+
 use tunnel_common::attachment::Attachment;
 
-use crate::dataplane::pins::Folder;
+use crate::dataplane::pins::{self, Folder};
 use crate::dataplane::upgrade;
 use crate::error::Error;
+use crate::host::network_namespace::NetworkNamespace;
+use crate::host::runtime_folder::RUNTIME;
 
 pub use boot_clock::BootTime;
 pub use confirm_within::{ConfirmWithin, ConfirmWithinProblem};
 pub use guard::{Guard, become_guard};
 pub use guard_state::GuardState;
 pub use record::{
-    AttachId, ContentHash, Phase, Rollback, RollbackOptions, RolledBack, Subject, Trial,
+    AttachId, ContentHash, Phase, PreviousRoutes, Rollback, RollbackOptions, RolledBack, Subject,
+    Trial,
 };
 pub use state::{ANOTHER_BEGUN, NOT_PENDING, Standing, State};
 
@@ -47,6 +52,16 @@ pub fn was_rolled_back(folder: &Folder, content: &[u8]) -> Result<bool, Error> {
     Ok(rolled_back.is_some_and(|rolled_back| rolled_back.subject.has_content(content)))
 }
 
+/// The interfaces in `namespace` whose last trial was rolled back, sorted by name. Leaves out damaged records.
+#[must_use]
+pub fn rolled_back_in(namespace: NetworkNamespace) -> Vec<(Folder, RolledBack)> {
+    let folders = pins::folders_below(namespace, Path::new(RUNTIME)).into_iter();
+    let record = |folder: Folder| Some((State::of(&folder).rolled_back().ok()??, folder));
+    let mut records: Vec<_> = folders.filter_map(record).map(|(last, of)| (of, last)).collect();
+    records.sort_by(|(a, _), (b, _)| a.interface().cmp(b.interface()));
+    records
+}
+
 /// Refuses while a trial is pending. The refusal names the commands that end the trial.
 ///
 /// # Errors
@@ -65,7 +80,6 @@ pub fn require_none(folder: &Folder) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::network_namespace::NetworkNamespace;
 
     #[test]
     fn a_file_is_known_by_its_content_after_its_rollback() {

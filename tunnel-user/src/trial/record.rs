@@ -1,5 +1,6 @@
 //! Defines the records of a pending trial, and of a trial that was rolled back.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -47,6 +48,13 @@ pub enum Subject {
         /// The hash of the file's content.
         content: ContentHash,
     },
+    /// A move of traffic to another network.
+    Move {
+        /// The network.
+        network: String,
+        /// The name of the peer whose traffic moved; `None` for all peers.
+        moved: Option<String>,
+    },
     /// A change of one peer.
     Peer {
         /// The peer's name.
@@ -61,12 +69,12 @@ impl Subject {
         matches!(self, Self::File { content: own, .. } if *own == ContentHash::of(content))
     }
 
-    /// The path of the file; `None` for a change of one peer.
+    /// The path of the file; `None` for a change of peers.
     #[must_use]
     pub fn config(&self) -> Option<String> {
         match self {
             Self::File { config, .. } => Some(config.display().to_string()),
-            Self::Peer { .. } => None,
+            Self::Move { .. } | Self::Peer { .. } => None,
         }
     }
 
@@ -78,6 +86,10 @@ impl Subject {
                 "rewrite attach {interface} --config {} --confirm-within 60s",
                 config.display()
             ),
+            Self::Move { network, moved } => {
+                let peers = moved.as_deref().unwrap_or("--all");
+                format!("rewrite peer set {peers} --network {network} --confirm-within 60s")
+            }
             Self::Peer { peer } => format!("rewrite peer set {peer} … --confirm-within 60s"),
         }
     }
@@ -87,6 +99,10 @@ impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File { config, .. } => config.display().fmt(f),
+            Self::Move { network, moved } => {
+                let peers = moved.as_deref().unwrap_or("all peers");
+                write!(f, "the move of {peers} to {network}")
+            }
             Self::Peer { peer } => write!(f, "the change of {peer}"),
         }
     }
@@ -98,6 +114,8 @@ impl fmt::Display for Subject {
 pub enum Rollback {
     /// The interface was attached: attach it with the saved file and these options.
     Attach(RollbackOptions),
+    /// The traffic of peers took other interfaces: set routes through these interfaces.
+    Routes(PreviousRoutes),
     /// The interface was not attached: detach it. The record has `null`.
     Detach,
 }
@@ -158,6 +176,15 @@ pub struct RollbackOptions {
     /// identifier. `None` in a record of the previous version: the rollback then leaves the codes unchanged.
     #[serde(default)]
     pub vlan: Option<(u8, u16)>,
+}
+
+/// The interfaces that carried the traffic of peers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreviousRoutes {
+    /// The peers' private addresses or prefixes, by the interface of the route of rewrite.
+    pub previous_routes: BTreeMap<String, BTreeSet<String>>,
+    /// The private addresses or prefixes that had no route of rewrite.
+    pub without_route: BTreeSet<String>,
 }
 
 impl Trial {
@@ -255,8 +282,15 @@ mod tests {
     fn every_kind_of_trial_is_read_as_it_was_written() {
         let peer = Subject::Peer { peer: "srvb".into() };
         assert_eq!(peer.to_string(), "the change of srvb");
-        for subject in [held().trial.subject, peer] {
-            for way_back in [held().trial.way_back, Rollback::Detach] {
+        let moved = |moved| Subject::Move { network: "ib".into(), moved };
+        assert_eq!(moved(None).to_string(), "the move of all peers to ib");
+        let routes = PreviousRoutes {
+            previous_routes: [("eth0".to_owned(), ["10.0.0.2".to_owned()].into())].into(),
+            without_route: ["fd00::2".to_owned()].into(),
+        };
+        let routes = Rollback::Routes(routes);
+        for subject in [held().trial.subject, peer, moved(Some("srvb".into())), moved(None)] {
+            for way_back in [held().trial.way_back, routes.clone(), Rollback::Detach] {
                 let trial = Trial { subject: subject.clone(), way_back, ..held().trial };
                 let text = serde_json::to_string(&trial).unwrap();
                 assert_eq!(serde_json::from_str::<Trial>(&text).unwrap(), trial, "{text}");

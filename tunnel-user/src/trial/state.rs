@@ -65,6 +65,12 @@ impl State {
         self.path.join(BEFORE)
     }
 
+    /// The path of the cluster file with the state before the last final change.
+    #[must_use]
+    pub fn previous(&self) -> PathBuf {
+        self.path.join(PREVIOUS)
+    }
+
     /// The path of the guard's log.
     #[must_use]
     pub fn log(&self) -> PathBuf {
@@ -133,7 +139,7 @@ impl State {
     /// If the file can't be written.
     pub fn save_previous(&self, text: &str) -> Result<PathBuf, Error> {
         self.write(PREVIOUS, text.as_bytes())?;
-        Ok(self.path.join(PREVIOUS))
+        Ok(self.previous())
     }
 
     /// Removes the cluster file with the state before a final change, after the interface was detached.
@@ -159,7 +165,7 @@ impl State {
             ));
         };
         let before = match trial.way_back {
-            Rollback::Detach => None,
+            Rollback::Routes(_) | Rollback::Detach => None,
             Rollback::Attach(_) => {
                 let before = self.before();
                 let what = || format!("reading {}", before.display());

@@ -10,7 +10,8 @@ use tunnel_common::bypass::CLUSTER;
 use tunnel_common::counters::PeerCounters;
 
 pub use self::report::{
-    Daemon, Interface, LeftBehind, LocalMember, Peer, Ping, RolledBack, Status, Trial, Unit,
+    Daemon, Interface, LeftBehind, LocalMember, Peer, Ping, RolledBack, RolledBackAttach, Status,
+    Trial, Unit,
 };
 use super::traffic_report::{self, Now};
 use super::{peer_report, ping};
@@ -38,6 +39,8 @@ use crate::trial::{self, State};
 /// The wanted contents of the output.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
+    /// The interface; `None` for all interfaces.
+    pub interface: Option<String>,
     /// The names or private addresses of the peers to report; all peers if empty.
     pub peers: Vec<String>,
     /// True if the peers are pinged first.
@@ -46,20 +49,20 @@ pub struct Request {
     pub require: bool,
 }
 
-/// Reads the state of all attached interfaces in this network namespace.
+/// Reads the state of the wanted interface, or of all attached interfaces in this network namespace.
 ///
 /// # Errors
-/// If the pins can't be used; [`Error::Refused`] if no peer has a wanted name, or if no interface is attached and the
-/// request requires one.
+/// If the pins can't be used; [`Error::Refused`] if no peer has a wanted name, if the wanted interface is not attached
+/// and nothing of an attach is left there, or if no interface is attached and the request requires one.
 pub async fn run(request: &Request) -> Result<Status, Error> {
     let pinged = match request.probe {
-        true => ping::unless_gateway(&request.peers).await?,
+        true => ping::unless_gateway(request.interface.as_deref(), &request.peers).await?,
         false => None,
     };
-    let mut report = read(&request.peers, &BTreeSet::new()).await?;
+    let mut report = read(request, &BTreeSet::new()).await?;
     if !report.undecided.is_empty() {
         tokio::time::sleep(ANSWER_TIME).await;
-        report = read(&request.peers, &report.undecided).await?;
+        report = read(request, &report.undecided).await?;
     }
     let mut status = report.status;
     if request.require && status.interfaces.is_empty() {
@@ -117,17 +120,29 @@ fn require_found(all: &[Opened], wanted: &[String]) -> Result<(), Error> {
     }
 }
 
-/// Reads the state. Reports the peers with the `wanted` names or private addresses. The time for an answer of the peers
-/// in `late` has passed.
-async fn read(wanted: &[String], late: &BTreeSet<MemberName>) -> Result<Reading, Error> {
+/// Reads the state. Reports the wanted interface and peers. The time for an answer of the peers in `late` has passed.
+async fn read(request: &Request, late: &BTreeSet<MemberName>) -> Result<Reading, Error> {
+    let Request { interface: only, peers: wanted, .. } = request;
+    let is_wanted = |name: &str| only.as_ref().is_none_or(|only| only == name);
     let netlink = Netlink::connect()?;
-    let (interfaces, undecided, mut left_behind) = attached::undisturbed(async |folders| {
+    let reading = attached::undisturbed(async |folders| {
         let snapshot = Snapshot::take(&netlink).await?;
         // Read the clock before the counters: a packet between the two counts as sent and heard now.
         let now = Now::read();
-        let mut all: Vec<_> = folders.into_iter().map(opened).collect::<Result<_, _>>()?;
+        let lost = lost_pins::interfaces(&netlink).await?;
+        let lost: Vec<_> = lost.into_iter().filter(|lost| is_wanted(lost.interface())).collect();
+        let rolled_back = rolled_back_attaches(&folders, &lost, is_wanted)?;
+        let (chosen, others): (Vec<_>, Vec<_>) =
+            folders.into_iter().partition(|folder| is_wanted(folder.interface()));
+        if chosen.is_empty() && lost.is_empty() && rolled_back.is_empty() {
+            attached::select(others.clone(), only.as_deref())?;
+        }
+        let mut all: Vec<_> = chosen.into_iter().map(opened).collect::<Result<_, _>>()?;
         require_found(&all, wanted)?;
+        let chosen = all.len();
+        all.extend(others.into_iter().filter_map(|other| opened(other).ok()));
         heard_on_any(&mut all);
+        all.truncate(chosen);
         let (mut interfaces, mut undecided) = (Vec::new(), BTreeSet::new());
         for opened in &all {
             let report = interface(opened, &now, wanted, late, &netlink, &snapshot);
@@ -135,10 +150,14 @@ async fn read(wanted: &[String], late: &BTreeSet<MemberName>) -> Result<Reading,
             interfaces.push(report);
             undecided.extend(of_interface);
         }
-        Ok((interfaces, undecided, left_behind(&netlink, &snapshot).await?))
-    })
-    .await?;
-    if NetworkNamespace::current()? == NetworkNamespace::Host {
+        let mut left_behind: Vec<_> = lost.iter().map(lost_pins_of).collect();
+        if only.is_none() {
+            left_behind.extend(unclaimed_addresses(&snapshot)?);
+        }
+        Ok((interfaces, undecided, left_behind, rolled_back))
+    });
+    let (interfaces, undecided, mut left_behind, rolled_back_attaches) = reading.await?;
+    if only.is_none() && NetworkNamespace::current()? == NetworkNamespace::Host {
         left_behind.extend(gone_namespaces::find()?.left.iter().map(|left| LeftBehind {
             what: format!("{} belongs to a network namespace that is gone", left.path().display()),
             remedy: "rewrite detach --gone".into(),
@@ -146,7 +165,8 @@ async fn read(wanted: &[String], late: &BTreeSet<MemberName>) -> Result<Reading,
         }));
     }
     let version = env!("CARGO_PKG_VERSION");
-    let status = Status { version, abi_version: ABI_VERSION, interfaces, left_behind };
+    let abi_version = ABI_VERSION;
+    let status = Status { version, abi_version, interfaces, left_behind, rolled_back_attaches };
     Ok(Reading { status, undecided })
 }
 
@@ -182,28 +202,37 @@ fn heard_on_any(all: &mut [Opened]) {
     }
 }
 
-/// The remains of attaches in this network namespace whose pins somebody has removed.
-async fn left_behind(netlink: &Netlink, snapshot: &Snapshot) -> Result<Vec<LeftBehind>, Error> {
-    let lost = lost_pins::interfaces(netlink).await?;
-    let mut left: Vec<_> = lost
-        .iter()
-        .map(|folder| {
-            let name = folder.interface();
-            LeftBehind {
-                what: format!(
-                    "the pins of {name} are missing, but the changes of its attach remain"
-                ),
-                remedy: format!("rewrite attach {name}, or rewrite detach {name}"),
-                harms: true,
-            }
-        })
-        .collect();
-    left.extend(lost_pins::unclaimed(None, snapshot)?.iter().map(|address| LeftBehind {
+/// The remains of an attach whose pins somebody has removed.
+fn lost_pins_of(folder: &Folder) -> LeftBehind {
+    let name = folder.interface();
+    LeftBehind {
+        what: format!("the pins of {name} are missing, but the changes of its attach remain"),
+        remedy: format!("rewrite attach {name}, or rewrite detach {name}"),
+        harms: true,
+    }
+}
+
+/// The private addresses that a lost attach has left in this network namespace.
+fn unclaimed_addresses(snapshot: &Snapshot) -> Result<Vec<LeftBehind>, Error> {
+    let addresses = lost_pins::unclaimed(None, snapshot)?;
+    let left = addresses.iter().map(|address| LeftBehind {
         what: format!("an earlier attach left {address} on {LOOPBACK}"),
         remedy: "rewrite detach --all".into(),
         harms: true,
-    }));
-    Ok(left)
+    });
+    Ok(left.collect())
+}
+
+/// The wanted interfaces that are not attached because the trial of their first attach was rolled back.
+fn rolled_back_attaches(
+    attached: &[Folder],
+    lost: &[Folder],
+    is_wanted: impl Fn(&str) -> bool,
+) -> Result<Vec<RolledBackAttach>, Error> {
+    let records = trial::rolled_back_in(NetworkNamespace::current()?).into_iter();
+    let is_detached = |folder: &Folder| !attached.contains(folder) && !lost.contains(folder);
+    let records = records.filter(|(of, _)| is_detached(of) && is_wanted(of.interface()));
+    Ok(records.filter_map(|(of, last)| RolledBackAttach::of(of.interface(), &last)).collect())
 }
 
 /// The report of an interface, and the peers whose answer may still be on its way.

@@ -12,6 +12,7 @@ use crate::plan::activity::Traffic;
 use crate::plan::identity::OwnMember;
 use crate::plan::previous_underlays::PreviousUnderlays;
 use crate::trial::{self, Phase};
+
 /// The output of `status`; `--json` prints these fields (docs/json.md).
 #[derive(Clone, Debug, Serialize)]
 pub struct Status {
@@ -23,6 +24,8 @@ pub struct Status {
     pub interfaces: Vec<Interface>,
     /// The remains of attaches whose pins or network namespace are gone.
     pub left_behind: Vec<LeftBehind>,
+    /// The interfaces that are not attached because the trial of their first attach was rolled back.
+    pub rolled_back_attaches: Vec<RolledBackAttach>,
 }
 
 /// A remnant of an attach.
@@ -206,6 +209,31 @@ pub struct RolledBack {
     pub subject: String,
     /// The time of the rollback (RFC 3339, UTC).
     pub at: String,
+}
+
+/// A first attach that was rolled back because nobody confirmed it.
+#[derive(Clone, Debug, Serialize)]
+pub struct RolledBackAttach {
+    /// The interface.
+    pub interface: String,
+    /// The path of the file that was on trial.
+    pub config: String,
+    /// The time of the rollback (RFC 3339, UTC).
+    pub at: String,
+    /// The command that tries the attach again.
+    pub again: String,
+}
+
+impl RolledBackAttach {
+    /// The report of a record. `None` for the trial of a change of peers, which needs an attached interface.
+    pub(super) fn of(interface: &str, last: &trial::RolledBack) -> Option<Self> {
+        Some(Self {
+            interface: interface.to_owned(),
+            config: last.subject.config()?,
+            at: last.at.clone(),
+            again: last.subject.again(interface),
+        })
+    }
 }
 
 impl Status {

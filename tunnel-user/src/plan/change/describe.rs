@@ -43,7 +43,7 @@ impl fmt::Display for Step<'_> {
                 f,
                 "take over {} and {} of an earlier attach",
                 counted(routes.len(), "route"),
-                addresses_of(addresses.len()),
+                counted(addresses.len(), "private address"),
             ),
             Self::RecordLocal(_) => f.write_str("record who this host is"),
             Self::Record(_) => f.write_str("record the attachment"),
@@ -52,7 +52,7 @@ impl fmt::Display for Step<'_> {
                 write!(f, "set the sysctls of the interface to at least {}", list(wanted))
             }
             Self::AddAddresses(addresses) => {
-                write!(f, "add {} to lo", addresses_of(addresses.len()))
+                write!(f, "add {} to lo", counted(addresses.len(), "private address"))
             }
             Self::AttachPrograms(place) => {
                 let (hook, ingress) = (place.hook.name(), place.ingress.name());
@@ -71,19 +71,12 @@ impl fmt::Display for Step<'_> {
             },
             Self::RemoveLocalRanges(_) => f.write_str("remove the previous ranges of this host"),
             Self::RemoveAddresses(addresses) => {
-                write!(f, "remove {} from lo", addresses_of(addresses.len()))
+                write!(f, "remove {} from lo", counted(addresses.len(), "private address"))
             }
             Self::DetachPrograms => f.write_str("detach the programs"),
             Self::RestoreSysctls => f.write_str("restore the sysctls"),
             Self::RemovePins => f.write_str("remove the pins"),
             Self::End => f.write_str("unmark the pins"),
         }
-    }
-}
-
-fn addresses_of(number: usize) -> String {
-    match number {
-        1 => "1 private address".into(),
-        number => format!("{number} private addresses"),
     }
 }
