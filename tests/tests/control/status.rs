@@ -42,6 +42,8 @@ fn the_json_has_the_documented_shape() -> Result<()> {
             "gateway",
             "bypass",
             "peers",
+            "file",
+            "other_programs",
             "daemon",
             "unit",
             "trial",
@@ -66,6 +68,7 @@ fn the_json_has_the_documented_shape() -> Result<()> {
             "last_sent",
             "last_heard",
             "traffic",
+            "unconfirmed",
             "router_errors",
             "pings",
         ];

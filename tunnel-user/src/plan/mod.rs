@@ -49,4 +49,5 @@ pub mod running_peers;
 pub mod settings;
 pub mod slots;
 pub mod traced_packet;
+pub mod unconfirmed;
 pub mod vlan;
