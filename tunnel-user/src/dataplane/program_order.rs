@@ -6,9 +6,10 @@ use tunnel_common::outcome::Direction;
 use super::attached_programs::{AttachedBy, AttachedProgram, by_xdp, is_at};
 use super::in_front::{InFront, chain, named};
 use super::pins::Folder;
+use super::tc;
 use crate::error::Error;
 use crate::host::netlink::Netlink;
-use crate::plan::attach_point::{AttachPoint, BOTH, Hook};
+use crate::plan::attach_point::{AttachPoint, BOTH, Hook, Program};
 
 /// A program of another tool on an attached interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +49,13 @@ pub async fn neighbors(
         found.extend(named(after).into_iter().map(|program| neighbor(program, false)));
     }
     Ok(found)
+}
+
+/// The priority of our program's filter in a direction; `None` for a program at tcx or XDP.
+#[must_use]
+pub fn own_priority(place: AttachPoint, direction: Direction) -> Option<u16> {
+    let is_filter = place.hook == Hook::Clsact && place.program(direction) != Program::Xdp;
+    is_filter.then(|| tc::filter(direction).priority)
 }
 
 /// The programs before and after ours; both empty if our program is not among them.
