@@ -17,7 +17,7 @@ use crate::scenario::{NOTHING_MORE, Scenario};
 
 /// Attaches a program that passes every packet to a host's eth0, at the position `order`. Dropping the link detaches
 /// the program.
-fn pass_all(host: &Namespace, attach_type: TcAttachType, order: LinkOrder) -> Result<FdLink> {
+pub fn pass_all(host: &Namespace, attach_type: TcAttachType, order: LinkOrder) -> Result<FdLink> {
     let pin = load_passing(host)?;
     let link = host.enter(|| -> Result<FdLink> {
         let mut program = SchedClassifier::from_pin(&pin).context("open the program")?;

@@ -76,6 +76,7 @@ mod scenario;
 mod several_ways;
 mod stats;
 mod status;
+mod status_beside;
 mod stream;
 mod suggested_commands;
 mod surroundings;

@@ -45,6 +45,8 @@ fn the_json_has_the_documented_shape() -> Result<()> {
             "gateway",
             "bypass",
             "peers",
+            "file",
+            "other_programs",
             "daemon",
             "unit",
             "trial",
@@ -69,6 +71,7 @@ fn the_json_has_the_documented_shape() -> Result<()> {
             "last_sent",
             "last_heard",
             "traffic",
+            "unconfirmed",
             "router_errors",
             "pings",
         ];

@@ -2,6 +2,7 @@
 //! trial is rolled back unless the operator confirms it.
 
 use crate::dataplane::bpffs;
+use crate::dataplane::brought;
 use crate::dataplane::loader;
 use crate::dataplane::lock;
 use crate::dataplane::pins::Folder;
@@ -97,6 +98,7 @@ pub async fn run_until(request: &Request, interrupt: &Interrupt) -> Result<Repor
     let (folder, _lock) = locked(request, &netlink, interrupt).await?;
     let mut resolved = resolve(request, folder, &cluster, &netlink).await?;
     let report = attach::execute(&mut resolved, &netlink, interrupt).await?;
+    brought::record_file(&resolved.folder, &request.config);
     State::of(&resolved.folder).discard()?;
     Ok(report)
 }

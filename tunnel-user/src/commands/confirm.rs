@@ -1,6 +1,9 @@
 //! `rewrite confirm`: keeps the change on trial.
 
+use std::path::Path;
+
 use crate::dataplane::bpffs;
+use crate::dataplane::brought;
 use crate::dataplane::lock;
 use crate::dataplane::pins::Folder;
 use crate::error::Error;
@@ -42,6 +45,9 @@ pub async fn run(interface: Option<&str>) -> Result<Trial, Error> {
         state.pending(Some(attach))?.ok_or_else(|| no_trial(running.folder.interface(), &state))?;
     if trial.phase != Phase::Applied {
         return Err(halfway(&trial));
+    }
+    if let Some(config) = trial.subject.config() {
+        brought::record_file(&running.folder, Path::new(&config));
     }
     state.discard()?;
     Ok(trial)

@@ -1,5 +1,7 @@
 //! `rewrite doctor`: finds everything on this host that harms the traffic with the peers, and pings the peers.
 
+mod surroundings;
+
 use std::fs;
 
 use serde::Serialize;
@@ -118,12 +120,18 @@ pub async fn run(interface: Option<&str>) -> Result<Report, Error> {
         leftovers
             .map(|left| Finding::new(Fault::Leftover, true, &left.what).with_remedy(&left.remedy)),
     );
-    let snapshot = Snapshot::take(&Netlink::connect()?).await?;
+    let netlink = Netlink::connect()?;
+    let snapshot = Snapshot::take(&netlink).await?;
     for (running, membership) in running.iter().zip(&memberships) {
         reverse_paths(running, membership, &snapshot, &mut findings);
     }
     firewalls(&running, &memberships, &mut findings);
     connections(&running, &memberships, &mut findings)?;
+    let interfaces = &status.interfaces;
+    let pings = pinged.as_ref();
+    let look =
+        surroundings::look(&running, &memberships, interfaces, pings, &netlink, &snapshot).await;
+    findings.extend(look?);
     findings.extend(full_connection_table());
     for peer in peers().filter(|peer| !peer.is_ok) {
         let ping::Peer { name, private, state, what, remedy, .. } = peer;
@@ -210,17 +218,7 @@ fn connections(
             return Ok(());
         }
     };
-    let mut known = KnownAddresses::default();
-    for (running, membership) in running.iter().zip(memberships) {
-        let mappings = || membership.identity.mappings();
-        known.private.extend(mappings().map(|mapping| mapping.private().0));
-        known.underlay.extend(mappings().map(|mapping| mapping.underlay().0));
-        // Packets at an address from before a move are rewritten as well.
-        let former = local_tables::previous_underlays(&running.maps.local_tables()?);
-        known.underlay.extend(former.values().flatten().map(|underlay| underlay.0));
-        let addresses = membership.peers.iter().flat_map(|peer| &peer.addresses);
-        known.peers.extend(addresses.map(|addresses| addresses.private.0));
-    }
+    let known = known_addresses(running, memberships)?;
     for Astray { fault, local, remote, count } in known.astray(&open) {
         let what = match count {
             1 => format!("a connection goes from {local} to {remote}"),
@@ -233,6 +231,27 @@ fn connections(
         findings.push(Finding::new(fault, false, what).with_remedy(remedy));
     }
     Ok(())
+}
+
+/// The addresses of the cluster, on all attached interfaces.
+fn known_addresses(
+    running: &[Running],
+    memberships: &[Membership],
+) -> Result<KnownAddresses, Error> {
+    let mut known = KnownAddresses::default();
+    for (running, membership) in running.iter().zip(memberships) {
+        let mappings = || membership.identity.mappings();
+        known.private.extend(mappings().map(|mapping| mapping.private().0));
+        known.underlay.extend(mappings().map(|mapping| mapping.underlay().0));
+        // Packets at an address from before a move are rewritten as well.
+        let former = local_tables::previous_underlays(&running.maps.local_tables()?);
+        known.underlay.extend(former.values().flatten().map(|underlay| underlay.0));
+        for addresses in membership.peers.iter().flat_map(|peer| &peer.addresses) {
+            known.peers.push(addresses.private.0);
+            known.peers_public.push(addresses.public.0);
+        }
+    }
+    Ok(known)
 }
 
 /// A count of packets that were not rewritten for a reason that harms, on one interface.

@@ -1,11 +1,12 @@
-//! Keeps a copy in /run of the changes that attach made to the host. The pinned maps hold the original records; if
-//! somebody has removed pins, detach undoes the changes with the help of this copy.
+//! Keeps a copy in /run of the changes that attach made to the host, and the path of the attached file. The pinned maps
+//! hold the original records of the changes; if somebody has removed pins, detach undoes the changes with the help of
+//! this copy.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::{Path, PathBuf, absolute};
 
 use serde::{Deserialize, Serialize};
 use tunnel_common::ABI_VERSION;
@@ -41,6 +42,10 @@ pub struct Brought {
     pub arp_ignore_before: Option<u8>,
     /// The private addresses that attach added to the loopback interface.
     pub addresses: BTreeSet<String>,
+    /// The absolute path of the file of the last attach; `None` if the attach has not ended, or an older version wrote
+    /// the copy.
+    #[serde(default)]
+    pub config: Option<String>,
 }
 
 impl Brought {
@@ -95,6 +100,7 @@ impl Brought {
             ),
             arp_ignore_before: before(attachment.arp_ignore_set, attachment.arp_ignore_before),
             addresses: added.iter().map(ToString::to_string).collect(),
+            config: None,
         }
     }
 
@@ -131,8 +137,10 @@ impl Brought {
 /// Copies the records in an interface's maps to the file. A failure (a full /run, for example) does not fail the
 /// attach: the maps hold the same records.
 pub(super) fn note(folder: &Folder, attachment: &Attachment, added: &BTreeSet<Private>) {
-    let brought = Brought::recorded(attachment, added);
-    if Brought::of(folder).as_ref() == Some(&brought) {
+    let before = Brought::of(folder).filter(|before| !before.is_of_another_namespace());
+    let config = before.as_ref().and_then(|before| before.config.clone());
+    let brought = Brought { config, ..Brought::recorded(attachment, added) };
+    if before.as_ref() == Some(&brought) {
         return;
     }
     let path = path(folder);
@@ -143,6 +151,32 @@ pub(super) fn note(folder: &Folder, attachment: &Attachment, added: &BTreeSet<Pr
             path.display()
         );
     }
+}
+
+/// Records the path of the file whose attach has succeeded. A failure does not fail the attach: `status` then compares
+/// the running state with another file. The caller holds the interface lock.
+pub fn record_file(folder: &Folder, config: &Path) {
+    let Some(before) = Brought::of(folder) else { return };
+    let config = absolute(config).unwrap_or_else(|_| config.to_owned());
+    let config = config.to_str().map(str::to_owned);
+    if before.config == config {
+        return;
+    }
+    let path = path(folder);
+    if let Err(error) = write(&path, &Brought { config, ..before }) {
+        tracing::warn!(
+            "rewrite can't write {} ({error}), so status does not know the attached file; let this \
+             process write there, and make room (df -h /run)",
+            path.display()
+        );
+    }
+}
+
+/// The path of the file of the last attach, if it is recorded.
+#[must_use]
+pub fn file(folder: &Folder) -> Option<PathBuf> {
+    let brought = Brought::of(folder).filter(|brought| !brought.is_of_another_namespace());
+    brought?.config.map(PathBuf::from)
 }
 
 /// Removes the copy. If the removal fails, a later command recognises the copy as a leftover.
@@ -212,6 +246,7 @@ mod tests {
             clsact_added: true,
             arp_announce_before: Some(1),
             addresses: ["10.0.0.1".into(), "fd00::1".into()].into(),
+            config: Some("/etc/rewrite/cluster.toml".into()),
             ..Brought::default()
         };
         write(&path, &brought).unwrap();
@@ -220,6 +255,14 @@ mod tests {
         assert_eq!(read.private_addresses().len(), 2);
         let namespace = network_namespace::cookie();
         let recorded = Brought::recorded(&read.attachment(), &read.private_addresses());
-        assert_eq!(recorded, Brought { namespace, ..brought });
+        assert_eq!(recorded, Brought { namespace, config: None, ..brought });
+    }
+
+    #[test]
+    fn a_copy_of_an_older_version_names_no_file() {
+        let mut old = serde_json::to_value(Brought::default()).unwrap();
+        old.as_object_mut().unwrap().remove("config");
+        let read: Brought = serde_json::from_value(old).unwrap();
+        assert_eq!(read, Brought::default());
     }
 }

@@ -17,9 +17,9 @@ use crate::plan::attach_point::{AttachPoint, BOTH, Hook, Program};
 /// A program that runs before ours in its direction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InFront {
-    program: AttachedProgram,
+    pub(super) program: AttachedProgram,
     /// The program's name. For a tcx program, the kernel reveals the name only with CAP_SYS_ADMIN.
-    name: Option<String>,
+    pub(super) name: Option<String>,
 }
 
 impl fmt::Display for InFront {
@@ -82,7 +82,7 @@ pub async fn of_next_attach(
 
 /// The tc programs in the order in which packets meet them: tcx first, then the filters (Linux 6.6, net/core/dev.c,
 /// sch_handle_ingress).
-async fn chain(
+pub(super) async fn chain(
     link: u32,
     direction: Direction,
     netlink: &Netlink,
@@ -110,7 +110,7 @@ fn before(
 }
 
 /// Adds the programs' names, and leaves out every program that has the name of one of rewrite's programs.
-fn named(programs: Vec<AttachedProgram>) -> Vec<InFront> {
+pub(super) fn named(programs: Vec<AttachedProgram>) -> Vec<InFront> {
     let names: BTreeMap<u32, String> = match programs.is_empty() {
         true => BTreeMap::new(),
         false => loaded_programs()

@@ -25,6 +25,7 @@ pub mod peer_filter;
 pub mod pins;
 pub mod private_copy;
 pub mod program_changes;
+pub mod program_order;
 pub mod record;
 pub mod remains;
 pub mod resize;

@@ -128,16 +128,15 @@ impl Netlink {
     /// MTU or redirect. The kernel lists exceptions among the routes for as long as they last (Linux 5.3,
     /// net/ipv4/fib_trie.c, fnhe_dump_bucket; net/ipv6/route.c, rt6_nh_dump_exceptions).
     pub(super) async fn routes_of(&self, family: Family) -> Result<Vec<RouteMessage>, Error> {
-        let listed: Vec<RouteMessage> = self
-            .handle()
-            .route()
-            .get(empty(family, |_| {}))
-            .execute()
-            .try_collect()
-            .await
-            .context(|| format!("listing the {family} routes"))?;
         let learnt = |message: &RouteMessage| message.header.flags.contains(RouteFlags::Cloned);
+        let listed = self.all_routes_of(family).await?;
         Ok(listed.into_iter().filter(|message| !learnt(message)).collect())
+    }
+
+    /// The routes of a family in all tables, and the kernel's exceptions, which have the flag `Cloned`.
+    pub(super) async fn all_routes_of(&self, family: Family) -> Result<Vec<RouteMessage>, Error> {
+        let listed = self.handle().route().get(empty(family, |_| {})).execute().try_collect();
+        listed.await.context(|| format!("listing the {family} routes"))
     }
 
     /// Adds a route to a peer's private address, or replaces the existing route that has the same metric.
@@ -349,7 +348,7 @@ fn metrics_attribute(metrics: &Metrics) -> RouteAttribute {
     RouteAttribute::Metrics(all)
 }
 
-const fn ip(address: &RouteAddress) -> Option<IpAddr> {
+pub(super) const fn ip(address: &RouteAddress) -> Option<IpAddr> {
     match address {
         RouteAddress::Inet(address) => Some(IpAddr::V4(*address)),
         RouteAddress::Inet6(address) => Some(IpAddr::V6(*address)),

@@ -128,7 +128,12 @@ impl Netlink {
         request.execute().await.context(|| format!("removing the clsact qdisc of interface {link}"))
     }
 
-    async fn filters(&self, link: u32, direction: Direction) -> Result<Vec<TcMessage>, Error> {
+    /// The messages about the filters of the interface in a direction.
+    pub(super) async fn filters(
+        &self,
+        link: u32,
+        direction: Direction,
+    ) -> Result<Vec<TcMessage>, Error> {
         let mut filters = self.handle().traffic_filter(link as i32);
         let request = match direction {
             Direction::Egress => filters.get().egress(),

@@ -7,6 +7,7 @@ pub mod detach;
 pub mod difference;
 pub mod drift;
 pub mod endangered_connections;
+pub mod file_comparison;
 pub mod health;
 pub mod ping;
 pub mod private_in_arp;

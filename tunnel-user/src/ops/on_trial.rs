@@ -8,6 +8,7 @@ use super::attach::report::Report;
 use super::attach::resolve::Resolved;
 use super::attached::Running;
 use super::previous_state::{self, NotSaved, Previous, Saved};
+use crate::dataplane::brought;
 use crate::dataplane::in_flight::{self, Seen};
 use crate::dataplane::pins::Folder;
 use crate::error::{Context as _, Error};
@@ -190,6 +191,7 @@ pub(crate) async fn execute(
     let trial = begun.map(|begun| begun.finish(&folder)).transpose()?;
     let state = State::of(&folder);
     if trial.is_none() {
+        brought::record_file(&folder, &resolved.request.config);
         state.discard()?;
     }
     let previous = previous.map(|previous| previous?.save(&state));

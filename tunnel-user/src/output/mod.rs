@@ -16,6 +16,7 @@ pub mod ping;
 pub mod progress;
 pub mod stats;
 pub mod status;
+mod status_beside;
 mod style;
 pub mod suggested_commands;
 pub mod text;

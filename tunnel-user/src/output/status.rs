@@ -3,14 +3,13 @@
 use std::fmt::Write as _;
 
 use tunnel_user::commands::status::{Daemon, Interface, Peer, RolledBackAttach, Status, Unit};
-
 use tunnel_user::ops::health::Finding;
 use tunnel_user::plan::activity::Traffic;
 use tunnel_user::plan::fault::Fault;
 
 use super::style::{FAULT, paint};
 use super::text::{NOTHING_ATTACHED, ago, counted, for_now, noun, pairs};
-use super::trial;
+use super::{status_beside, trial};
 
 /// The maximum number of peers for a full list. With more peers, the output lists only the peers that need attention.
 const LISTED_MAX: usize = 25;
@@ -123,6 +122,7 @@ fn facts(text: &mut String, interface: &Interface) {
         }
         None => text.push_str("  daemon    none: nothing follows the file\n"),
     }
+    status_beside::file(text, interface);
     match &interface.unit {
         Some(Unit { name, enabled: true }) => {
             let _ = writeln!(text, "  at boot   {name} starts");
@@ -148,6 +148,7 @@ fn facts(text: &mut String, interface: &Interface) {
     if !interface.bypass.is_empty() {
         let _ = writeln!(text, "  bypass    {}", interface.bypass.join(", "));
     }
+    status_beside::programs(text, interface);
 }
 
 /// The lines of the peers. With more than [`LISTED_MAX`] peers, only the peers that need attention have a line.
@@ -156,7 +157,7 @@ fn peers(text: &mut String, interface: &Interface) {
     let is_listed = |peer: &&Peer| all.len() <= LISTED_MAX || needs_attention(peer);
     let listed: Vec<_> = all.iter().filter(is_listed).collect();
     let names = listed.iter().map(|peer| peer.peer.name.len()).max().unwrap_or(0);
-    for Peer { peer, packets, traffic, pings } in &listed {
+    for Peer { peer, packets, traffic, unconfirmed, pings } in &listed {
         let direct = if peer.direct { "  direct" } else { "" };
         let bypass = match &peer.bypass[..] {
             [] => String::new(),
@@ -193,6 +194,7 @@ fn peers(text: &mut String, interface: &Interface) {
         for awaited in &peer.awaited {
             let _ = writeln!(text, "            waits: {}", awaited.what);
         }
+        status_beside::unconfirmed(text, unconfirmed);
     }
     let rest = all.len() - listed.len();
     if rest > 0 {
@@ -206,6 +208,7 @@ fn needs_attention(peer: &Peer) -> bool {
         || peer.pings.iter().any(|ping| !ping.is_ok)
         || !peer.peer.draining.is_empty()
         || !peer.peer.awaited.is_empty()
+        || !peer.unconfirmed.is_empty()
 }
 
 /// The lines about a trial.

@@ -119,7 +119,7 @@ fn is_elsewhere(before: &str) -> bool {
 }
 
 /// The word as a shell argument, quoted if necessary.
-fn quoted(word: &str) -> String {
+pub fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-/:@+=,".contains(c);
     match !word.is_empty() && word.chars().all(is_plain) {
         true => word.to_owned(),

@@ -16,6 +16,8 @@ pub struct KnownAddresses {
     pub underlay: Vec<Prefix>,
     /// The peers' private addresses.
     pub peers: Vec<Prefix>,
+    /// The peers' public addresses.
+    pub peers_public: Vec<Prefix>,
 }
 
 /// Connections between two addresses.
@@ -69,6 +71,7 @@ mod tests {
             private: prefixes(&["10.0.0.1"]),
             underlay: prefixes(&["198.51.100.2", "192.0.2.9"]),
             peers: prefixes(&["10.0.0.2", "10.3.0.0/24"]),
+            peers_public: prefixes(&["203.0.113.2"]),
         };
         let open = open.iter().map(|(local, remote)| Connection {
             local: local.parse().unwrap(),

@@ -60,6 +60,12 @@ faults! {
     ForeignConnection, "foreign-connection", "packets from an address that is no member's are not rewritten, and reach no peer";
     PublicConnection, "public-connection", "a connection from the public address ends when this host's public address changes";
     NotRewritten, "not-rewritten", "packets of peers pass with their addresses as they are, or are dropped";
+    LearntMtu, "learnt-mtu", "the kernel cuts packets to a size that it has learnt, and refuses those that must stay whole, also after the path has come to carry more";
+    Qdisc, "qdisc", "a queueing discipline that loses, delays or holds packets does so to the packets of the peers";
+    TcFilter, "tc-filter", "a filter that drops or redirects packets can take packets of the peers";
+    XdpInFront, "xdp-in-front", "an XDP program sees packets before rewrite, and can drop or redirect them";
+    PublicListener, "public-listener", "software that listens on the public address alone does not answer peers that dial the private one";
+    PublicCluster, "public-cluster", "a connection of the cluster between public addresses ends when one of the hosts moves";
     Conntrack, "conntrack", "with a full connection table, the kernel drops packets of new connections";
 }
 

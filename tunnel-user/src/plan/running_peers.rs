@@ -5,7 +5,7 @@ use std::fmt;
 
 use tunnel_common::peers::{ROLE_FORMER, ROLE_PRIVATE, ROLE_PUBLIC};
 
-use crate::model::{MemberName, Private, Public, Underlay};
+use crate::model::{Family, MemberName, Private, Public, Underlay};
 use crate::plan::bypass::BypassTable;
 use crate::plan::peer_tables::{PeerTable, PeerTables};
 use crate::plan::peers::{NamedPeer, PeerAddresses};
@@ -24,6 +24,9 @@ pub struct RunningPeer {
     pub former_addresses: Vec<Former>,
     /// The new pairs of addresses that the peer has not confirmed yet, one per family.
     pub awaited: Vec<Awaited>,
+    /// The families in which packets to the peer leave from this host's previous underlay address: on a gateway, and
+    /// for a peer that is a network, until a packet from the peer arrives at the current one.
+    pub use_former_source: BTreeSet<Family>,
 }
 
 /// A new pair of addresses that a peer has not confirmed yet, and the pair that packets to the peer use now. The peer
@@ -118,6 +121,7 @@ fn collect<A: Address>(
         let public = Range { address: entry.public, length: entry.length }.prefix();
         let addresses = PeerAddresses { private: Private(range.prefix()), public: Public(public) };
         let direct = entry.direct == 1;
+        let uses_former = (entry.use_former_source == 1).then_some(A::FAMILY);
         let of_slot = by_slot.entry(slot).or_default();
         // A slot with two addresses of one family, which only `bpftool` can make, shows as two peers.
         let lacks_family = |running: &&mut RunningPeer| {
@@ -127,12 +131,21 @@ fn collect<A: Address>(
             Some(running) => {
                 running.peer.addresses.push(addresses);
                 running.peer.direct |= direct;
+                running.use_former_source.extend(uses_former);
             }
             None => {
                 let (addresses, bypass) = (vec![addresses], BTreeSet::new());
                 let peer = NamedPeer { name, addresses, direct, bypass };
                 let (accepted, former_addresses, awaited) = (Vec::new(), Vec::new(), Vec::new());
-                of_slot.push(RunningPeer { slot, peer, accepted, former_addresses, awaited });
+                let use_former_source = uses_former.into_iter().collect();
+                of_slot.push(RunningPeer {
+                    slot,
+                    peer,
+                    accepted,
+                    former_addresses,
+                    awaited,
+                    use_former_source,
+                });
             }
         }
     }

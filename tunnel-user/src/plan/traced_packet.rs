@@ -231,6 +231,7 @@ mod tests {
             accepted: Vec::new(),
             former_addresses: Vec::new(),
             awaited: Vec::new(),
+            use_former_source: std::collections::BTreeSet::new(),
         }
     }
 

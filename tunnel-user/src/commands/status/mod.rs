@@ -10,13 +10,14 @@ use tunnel_common::bypass::CLUSTER;
 use tunnel_common::counters::PeerCounters;
 
 pub use self::report::{
-    Daemon, Interface, LeftBehind, LocalMember, Peer, Ping, RolledBack, RolledBackAttach, Status,
-    Trial, Unit,
+    Daemon, Interface, LeftBehind, LocalMember, OtherProgram, Peer, Ping, RolledBack,
+    RolledBackAttach, Status, Trial, Unconfirmed, Unit,
 };
 use super::traffic_report::{self, Now};
 use super::{peer_report, ping};
 use crate::dataplane::instance;
 use crate::dataplane::pins::Folder;
+use crate::dataplane::program_order;
 use crate::error::Error;
 use crate::host::clock;
 use crate::host::netlink::Netlink;
@@ -26,14 +27,15 @@ use crate::model::MemberName;
 use crate::model::text::{unpadded, words};
 use crate::ops::attached::{self, Running};
 use crate::ops::health::{self, Finding};
-use crate::ops::{gone_namespaces, lost_pins};
+use crate::ops::{file_comparison, gone_namespaces, lost_pins};
 use crate::plan::activity::{ANSWER_TIME, Activity, Traffic};
-use crate::plan::attach_point::{Hook, Ingress};
+use crate::plan::attach_point::{AttachPoint, Hook, Ingress};
 use crate::plan::bypass::BypassTable;
 use crate::plan::fault::Fault;
 use crate::plan::local_tables;
 use crate::plan::peers::no_such_peer;
 use crate::plan::running_peers::RunningPeer;
+use crate::plan::unconfirmed;
 use crate::trial::{self, State};
 
 /// The wanted contents of the output.
@@ -67,6 +69,10 @@ pub async fn run(request: &Request) -> Result<Status, Error> {
     let mut status = report.status;
     if request.require && status.interfaces.is_empty() {
         return Err(attached::none_attached());
+    }
+    let mut files = file_comparison::of_attached().await?;
+    for interface in &mut status.interfaces {
+        interface.file = files.remove(&interface.interface);
     }
     if let Some(pinged) = pinged {
         add_pings(&mut status, &pinged);
@@ -247,19 +253,21 @@ async fn interface(
     let Opened { running, peers, counters, bypass } = opened;
     let Running { folder, attachment, local: recorded, .. } = running;
     let monotonic = clock::monotonic()?;
+    let previous_underlays = local_tables::previous_underlays(&running.maps.local_tables()?);
+    let changed_at = time(attachment.changed_at);
     let (mut reports, mut undecided) = (Vec::new(), Vec::new());
-    for (running, counters) in peers.iter().zip(counters) {
-        let is_wanted = |word: &String| running.peer.is_called(word);
+    for (one, counters) in peers.iter().zip(counters) {
+        let is_wanted = |word: &String| one.peer.is_called(word);
         if !wanted.is_empty() && !wanted.iter().any(is_wanted) {
             continue;
         }
-        let peer = peer_report::Peer::of(running, monotonic);
-        let name = &running.peer.name;
+        let peer = peer_report::Peer::of(one, monotonic);
+        let name = &one.peer.name;
         let activity = now.clock.map(|clock| Activity::of(counters, &clock));
         let traffic = match activity {
             None => Traffic::Unknown,
             Some(activity) => {
-                let decided = activity.traffic(running.peer.direct, late.contains(name));
+                let decided = activity.traffic(one.peer.direct, late.contains(name));
                 if decided.is_none() {
                     undecided.push(name.clone());
                 }
@@ -269,9 +277,15 @@ async fn interface(
             }
         };
         let packets = traffic_report::Traffic::of(counters, now);
-        reports.push(Peer { peer, packets, traffic, pings: Vec::new() });
+        let moves = unconfirmed::moves(one, &recorded.identity, &previous_underlays);
+        let unconfirmed = moves.iter().map(|one| Unconfirmed::of(one, &changed_at)).collect();
+        reports.push(Peer { peer, packets, traffic, unconfirmed, pings: Vec::new() });
     }
-    let previous_underlays = local_tables::previous_underlays(&running.maps.local_tables()?);
+    let place = AttachPoint::from_codes(attachment.hook, attachment.ingress);
+    let neighbors = match place {
+        Some(place) => program_order::neighbors(folder, place, attachment.ifindex, netlink).await?,
+        None => Vec::new(),
+    };
     let mut health = health::look(running, peers, netlink, snapshot).await?;
     health.extend(reports.iter().filter_map(silence));
     let state = State::of(folder);
@@ -294,7 +308,7 @@ async fn interface(
         hook: Hook::from_code(attachment.hook).map_or("none", Hook::name),
         ingress: Ingress::from_code(attachment.ingress).map_or("none", Ingress::name),
         attached_at: time(attachment.attached_at),
-        changed_at: time(attachment.changed_at),
+        changed_at,
         attached_by: unpadded(&attachment.version),
         pins: folder.path().display().to_string(),
         local_members: recorded
@@ -306,6 +320,8 @@ async fn interface(
         gateway: recorded.identity.is_gateway(),
         bypass: words(bypass.get(&CLUSTER).into_iter().flatten()),
         peers: reports,
+        file: None,
+        other_programs: neighbors.into_iter().map(OtherProgram::from).collect(),
         daemon: instance::find(folder).as_ref().map(Daemon::of),
         unit: Unit::of(folder.interface()),
         trial: trial.as_ref().map(Trial::of).transpose()?,

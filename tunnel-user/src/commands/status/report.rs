@@ -3,14 +3,17 @@
 use serde::Serialize;
 
 use crate::commands::{peer_report, traffic_report};
+use crate::dataplane::program_order::Neighbor;
 use crate::error::Error;
 use crate::host::boot_unit;
 use crate::host::lock_file::Holder;
 use crate::model::text::words;
+use crate::ops::file_comparison::FileComparison;
 use crate::ops::health::Finding;
 use crate::plan::activity::Traffic;
 use crate::plan::identity::OwnMember;
 use crate::plan::previous_underlays::PreviousUnderlays;
+use crate::plan::unconfirmed::UnconfirmedMove;
 use crate::trial::{self, Phase};
 
 /// The output of `status`; `--json` prints these fields (docs/json.md).
@@ -66,6 +69,10 @@ pub struct Interface {
     pub bypass: Vec<String>,
     /// The peers, sorted by name.
     pub peers: Vec<Peer>,
+    /// The interface's file, compared with the running state; null if no file is known.
+    pub file: Option<FileComparison>,
+    /// The programs of other tools on the interface, in the order in which packets meet them, egress first.
+    pub other_programs: Vec<OtherProgram>,
     /// The daemon that follows the file; null without a daemon.
     pub daemon: Option<Daemon>,
     /// The systemd unit that starts the daemon at boot; null without systemd, and in any network
@@ -121,8 +128,58 @@ pub struct Peer {
     pub packets: traffic_report::Traffic,
     /// The state of the traffic: heard, silent or unknown.
     pub traffic: Traffic,
+    /// The moves of this host that the peer has not confirmed.
+    pub unconfirmed: Vec<Unconfirmed>,
     /// The results of a ping of each private address; empty unless the peers were pinged.
     pub pings: Vec<Ping>,
+}
+
+/// A move of this host that a peer has not confirmed: the peer may still send to the former address.
+#[derive(Clone, Debug, Serialize)]
+pub struct Unconfirmed {
+    /// This host's former underlay address, which it still has.
+    pub former_underlay: String,
+    /// This host's current underlay address.
+    pub underlay: String,
+    /// The time of the last change by attach: the peer has not confirmed the address since then (RFC 3339, UTC).
+    pub since: String,
+}
+
+impl Unconfirmed {
+    pub(super) fn of(unconfirmed: &UnconfirmedMove, since: &str) -> Self {
+        Self {
+            former_underlay: unconfirmed.former.to_string(),
+            underlay: unconfirmed.current.to_string(),
+            since: since.to_owned(),
+        }
+    }
+}
+
+/// A program of another tool on the interface.
+#[derive(Clone, Debug, Serialize)]
+pub struct OtherProgram {
+    /// The direction of the packets that the program sees: egress or ingress.
+    pub direction: &'static str,
+    /// The program's order: before or after the program of rewrite.
+    pub order: &'static str,
+    /// The program's id.
+    pub id: u32,
+    /// The program's name; null if the kernel does not reveal it.
+    pub name: Option<String>,
+    /// The program's place: tcx, clsact or xdp.
+    pub by: &'static str,
+}
+
+impl From<Neighbor> for OtherProgram {
+    fn from(neighbor: Neighbor) -> Self {
+        Self {
+            direction: neighbor.direction.name(),
+            order: if neighbor.is_before { "before" } else { "after" },
+            id: neighbor.id,
+            name: neighbor.name,
+            by: neighbor.by,
+        }
+    }
 }
 
 /// The result of a ping.
