@@ -176,8 +176,8 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
                 false => print_text(&output::status::text(&status))?,
             }
         }
-        Command::Ping { peers, count, json } => {
-            let pinging = ping::run(&peers, count);
+        Command::Ping { peers, network, count, json } => {
+            let pinging = ping::run(&peers, count, network.as_deref());
             let report = progress::during("pinging the peers", pinging).await?;
             if !report.is_ok() {
                 code = ExitCode::from(EXIT_UNHEALTHY);

@@ -57,6 +57,7 @@ mod peers_of_all_kinds;
 mod peers_refused;
 mod peers_saved;
 mod ping;
+mod ping_network;
 mod policy_rules;
 mod prefixes;
 mod previous;
