@@ -31,6 +31,8 @@ pub enum Verdict {
     Pass,
     /// The kernel frees the packet.
     Drop,
+    /// The packet leaves by the interface on which it came.
+    Redirect,
 }
 
 impl Verdict {
@@ -40,6 +42,7 @@ impl Verdict {
         match self {
             Self::Pass => "pass",
             Self::Drop => "drop",
+            Self::Redirect => "redirect",
         }
     }
 }
@@ -154,6 +157,8 @@ reasons! {
     /// its peer's entry was replaced at two looks in a row
     Contended, contended, "contended", Drop,
         Some("if the count goes on growing: look for a command that changes the peers again and again");
+    /// a path probe of a peer, which the program answers itself
+    ProbeAnswered, probe_answered, "probe-answered", Redirect, None;
     /// shorter than its headers say
     Truncated, truncated, "truncated", Pass,
         Some("look at the interface and the sender: ethtool -S, tcpdump -v");

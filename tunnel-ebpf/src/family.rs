@@ -32,6 +32,10 @@ pub trait Family {
     /// True if the kernel drops packets that arrive, on any interface, with one of this host's own addresses as their
     /// source. True for IPv4 (Linux, net/ipv4/fib_frontend.c, fib_validate_source), false for IPv6.
     const DROPS_LOCAL_SOURCES: bool;
+    /// The length of the header in bytes, without options and extension headers.
+    const BARE_HEADER_LEN: usize;
+    /// The ICMP types of an echo request and of its reply.
+    const ECHO_TYPES: [u8; 2];
     /// The offset of the time to live or hop limit in the header, in bytes.
     const HOP_LIMIT_OFFSET: usize;
     /// True if the header has a checksum. The updated checksum compensates for new addresses: the sum over the header
@@ -104,6 +108,16 @@ pub trait Family {
         packet: &mut P,
         own: &Self::HeaderRef<P>,
         header: &Self::NewHeader,
+    ) -> Result<(), WriteFailed>;
+
+    /// Swaps source and destination in the packet's own header `own`, and sets the time to live or hop limit.
+    ///
+    /// # Errors
+    /// If the kernel refuses a write. An earlier write may have succeeded.
+    fn turn_round<P: PacketMut>(
+        packet: &mut P,
+        own: &Self::HeaderRef<P>,
+        hop_limit: u8,
     ) -> Result<(), WriteFailed>;
 
     /// Writes a [`Self::NewHeader`] to a quoted header at `offset`.

@@ -22,6 +22,9 @@ pub trait Hook {
     /// The verdict that drops a packet.
     const DROP: i32;
 
+    /// Sends the packet back by the interface on which it came. Returns the verdict.
+    fn redirect<T: Tags>(packet: Self::Packet<T>) -> i32;
+
     /// The packet in a program's context.
     fn packet<T: Tags>(ctx: &Self::Context, tags: T) -> Self::Packet<T>;
 
@@ -69,5 +72,6 @@ fn not_rewritten<H: Hook, T: Tags>(
     match reason.verdict() {
         Verdict::Pass => H::PASS,
         Verdict::Drop => H::DROP,
+        Verdict::Redirect => H::redirect(packet),
     }
 }

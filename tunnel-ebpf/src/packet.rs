@@ -51,6 +51,11 @@ pub trait Packet {
         false
     }
 
+    /// True if the program can send the packet back by the interface on which it came.
+    fn is_returnable(&self) -> bool {
+        false
+    }
+
     /// The packet's own IP header.
     fn header<const N: usize>(&self) -> Option<Self::Header<N>>;
 
@@ -115,4 +120,10 @@ pub trait PacketMut: Packet {
     /// Tells the packet's checksum state that the sum over its IP header has changed by `delta`: IPv6 has no header
     /// checksum that compensates for the change.
     fn header_sum_changed(&mut self, delta: u32);
+
+    /// Swaps the link addresses of a packet that [`Packet::is_returnable`].
+    ///
+    /// # Errors
+    /// If the kernel can't make the packet writable.
+    fn swap_link_addresses(&mut self) -> Result<(), WriteFailed>;
 }

@@ -9,6 +9,7 @@ use tunnel_common::outcome::{Direction, Outcome, Reason};
 
 use crate::address::Addresses;
 use crate::decide::error_rewrite::IcmpErrorRewrite;
+use crate::decide::path_probe::{self, Stamped};
 use crate::decide::{Step, egress, icmp_error, icmp_query, ingress, ping_stamp};
 use crate::family::Family;
 use crate::packet::{Packet, PacketMut};
@@ -136,6 +137,7 @@ fn outcome(step: Step) -> Outcome {
         Step::IcmpError
         | Step::IcmpQuery
         | Step::Shown { .. }
+        | Step::PathProbe
         | Step::PingOfStranger
         | Step::Unknown => Outcome::NotOurs,
     }
@@ -162,6 +164,11 @@ fn query_in_steps<F: Family, P: PacketMut + Copy, T: Tables<F::Address> + Copy>(
     };
     match Step::from_bits(query::<F, P, T>(packet, tables)) {
         Step::Shown { peer_sends } => shown::<F, P, T>(packet, tables, peer_sends),
+        Step::PathProbe => match stamp_probe::<F, P, T>(packet, tables, &wire) {
+            STAMPED => Step::Done(Outcome::NotOurs).to_bits(),
+            TO_ANSWER => answer::<F, P>(packet),
+            _ => Step::Done(Outcome::NotRewritten(Reason::WriteFailed)).to_bits(),
+        },
         Step::Done(Outcome::Rewritten { slot }) => match stamp::<F, P, T>(packet, tables, &wire) {
             NOT_STAMPED => Step::Done(Outcome::NotRewritten(Reason::WriteFailed)).to_bits(),
             _ => Step::Done(Outcome::Rewritten { slot }).to_bits(),
@@ -177,6 +184,7 @@ fn query<F: Family, P: PacketMut, T: Tables<F::Address>>(mut packet: P, tables: 
 
 const STAMPED: u64 = 0;
 const NOT_STAMPED: u64 = 1;
+const TO_ANSWER: u64 = 2;
 
 #[inline(never)]
 fn stamp<F: Family, P: PacketMut + Copy, T: Tables<F::Address>>(
@@ -188,6 +196,24 @@ fn stamp<F: Family, P: PacketMut + Copy, T: Tables<F::Address>>(
         Ok(()) => STAMPED,
         Err(_) => NOT_STAMPED,
     }
+}
+
+#[inline(never)]
+fn stamp_probe<F: Family, P: PacketMut + Copy, T: Tables<F::Address>>(
+    packet: P,
+    tables: T,
+    wire: &Addresses<F::Address>,
+) -> u64 {
+    match path_probe::stamp::<F, P, T>(packet, &tables, wire) {
+        Ok(Stamped::Passed) => STAMPED,
+        Ok(Stamped::ToAnswer) => TO_ANSWER,
+        Err(_) => NOT_STAMPED,
+    }
+}
+
+#[inline(never)]
+fn answer<F: Family, P: PacketMut>(mut packet: P) -> u64 {
+    path_probe::answer::<F, P>(&mut packet).to_bits()
 }
 
 /// Stamps the ping of a host that is no peer. A ping that this host forwards stays unchanged.
@@ -219,7 +245,9 @@ fn error_in_steps<D: Path, F: Family, P: PacketMut + Copy, T: Tables<F::Address>
     let step = error::<D, F, P, T>(packet, tables, &mut new);
     match Step::from_bits(step) {
         Step::PingOfStranger => stamp_for_stranger::<F, P, T>(packet, tables, &new),
-        Step::Done(_) | Step::Unknown | Step::IcmpQuery | Step::Shown { .. } => step,
+        Step::Done(_) | Step::Unknown | Step::IcmpQuery | Step::PathProbe | Step::Shown { .. } => {
+            step
+        }
         Step::IcmpError if new.has_quote => {
             let outcome = outcome(Step::from_bits(with_quote::<F, P>(packet, &new)));
             let (packet, tables) = (&packet, &tables);

@@ -40,6 +40,10 @@ impl<P: Packet> Packet for SharedPacket<'_, '_, P> {
         self.0.borrow().is_forwarded()
     }
 
+    fn is_returnable(&self) -> bool {
+        self.0.borrow().is_returnable()
+    }
+
     fn has_socket<A: Address>(&self, flow: &Flow<A::Octets>, ends: &Addresses<A>) -> bool {
         self.0.borrow().has_socket(flow, ends)
     }
@@ -90,5 +94,9 @@ impl<P: PacketMut> PacketMut for SharedPacket<'_, '_, P> {
 
     fn header_sum_changed(&mut self, delta: u32) {
         self.0.borrow_mut().header_sum_changed(delta);
+    }
+
+    fn swap_link_addresses(&mut self) -> Result<(), WriteFailed> {
+        self.0.borrow_mut().swap_link_addresses()
     }
 }

@@ -8,6 +8,7 @@ use core::mem::{MaybeUninit, offset_of};
 use aya_ebpf::bindings::{__sk_buff, BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR, BPF_F_RECOMPUTE_CSUM};
 use aya_ebpf::helpers::{bpf_csum_update, bpf_skb_load_bytes};
 use aya_ebpf::programs::TcContext;
+use network_types::eth::EthHdr;
 use network_types::ip::{Ipv4Hdr, Ipv6Hdr};
 use network_types::udp::UdpHdr;
 use tunnel_common::counters::Count;
@@ -150,6 +151,9 @@ impl<T: Tags> Skb<T> {
     }
 }
 
+/// The `pkt_type` of a frame to the interface's own link address (Linux, include/uapi/linux/if_packet.h).
+const PACKET_HOST: u32 = 0;
+
 /// The offset of UDP's checksum from the network header, after an IP header without options. Nearly all datagrams have
 /// their checksum there. A load at a known offset needs no helper.
 const USUAL_IN_V4: usize = Ipv4Hdr::LEN + offset_of!(UdpHdr, check);
@@ -190,6 +194,16 @@ impl<T: Tags> Packet for Skb<T> {
     fn is_forwarded(&self) -> bool {
         // SAFETY: the context of a tc program is a valid `__sk_buff` for as long as it runs.
         unsafe { (*self.skb).ingress_ifindex != 0 }
+    }
+
+    /// True on Ethernet and on links without a header, for a frame to this host's own link address. An answer to any
+    /// other frame would leave with a link address that is not this host's.
+    #[inline(always)]
+    fn is_returnable(&self) -> bool {
+        // SAFETY: the context of a tc program is a valid `__sk_buff` for as long as it runs.
+        let is_to_this_host = unsafe { (*self.skb).pkt_type } == PACKET_HOST;
+        let is_link_supported = link_header_len() == EthHdr::LEN || link_header_len() == 0;
+        is_link_supported && is_to_this_host && !self.is_segmented()
     }
 
     #[inline(always)]
@@ -330,5 +344,16 @@ impl<T: Tags> PacketMut for Skb<T> {
     fn header_sum_changed(&mut self, delta: u32) {
         // SAFETY: the context is a valid skb. In other checksum states the helper does nothing.
         unsafe { bpf_csum_update(self.skb, delta) };
+    }
+
+    #[inline(always)]
+    fn swap_link_addresses(&mut self) -> Result<(), WriteFailed> {
+        if link_header_len() != EthHdr::LEN {
+            return Ok(());
+        }
+        let ctx = self.context();
+        let [a, b, c, d, e, f]: [u16; 6] = ctx.load(0).map_err(|_| WriteFailed)?;
+        // No flags: the sum of a CHECKSUM_COMPLETE skb starts after the link header.
+        ctx.store(0, &[d, e, f, a, b, c], 0).map_err(|_| WriteFailed)
     }
 }

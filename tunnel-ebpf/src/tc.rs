@@ -1,6 +1,7 @@
 //! Defines the entry points at tc: one for each direction, for both tcx and clsact.
 
 use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC};
+use aya_ebpf::helpers::bpf_redirect;
 use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
 use tunnel_ebpf::pipeline::{Egress, Ingress};
@@ -32,6 +33,12 @@ impl Hook for Tc {
     // TCX_NEXT (Linux 6.6, include/uapi/linux/bpf.h).
     const PASS: i32 = TC_ACT_UNSPEC;
     const DROP: i32 = TC_ACT_SHOT;
+
+    #[inline(always)]
+    fn redirect<T: Tags>(packet: Skb<T>) -> i32 {
+        // SAFETY: the context of a tc program is a valid `__sk_buff` for as long as it runs. The helper takes numbers.
+        unsafe { bpf_redirect((*packet.context().skb.skb).ifindex, 0) as i32 }
+    }
 
     #[inline(always)]
     fn packet<T: Tags>(ctx: &TcContext, tags: T) -> Skb<T> {

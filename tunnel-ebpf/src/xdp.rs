@@ -29,6 +29,12 @@ impl Hook for Xdp {
     const PASS: i32 = XDP_PASS as i32;
     const DROP: i32 = XDP_DROP as i32;
 
+    /// Passes the packet: no packet at XDP is returnable.
+    #[inline(always)]
+    fn redirect<T: Tags>(_: XdpBuff<T>) -> i32 {
+        Self::PASS
+    }
+
     #[inline(always)]
     fn packet<T: Tags>(ctx: &XdpContext, tags: T) -> XdpBuff<T> {
         XdpBuff::new(ctx, tags)

@@ -264,4 +264,11 @@ impl<T: Tags> PacketMut for XdpBuff<T> {
     /// Does nothing: see [`Self::update_l4_checksum`].
     #[inline(always)]
     fn header_sum_changed(&mut self, _: u32) {}
+
+    /// Does nothing: a packet at XDP is never [`Packet::is_returnable`]. XDP_TX needs a driver with a transmit queue for
+    /// XDP, and at a veth also a peer device with NAPI (Linux, drivers/net/veth.c, veth_xdp_xmit).
+    #[inline(always)]
+    fn swap_link_addresses(&mut self) -> Result<(), WriteFailed> {
+        Ok(())
+    }
 }

@@ -175,8 +175,10 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
                 false => print_text(&output::status::text(&status))?,
             }
         }
-        Command::Ping { peers, count, interface, json } => {
-            let pinging = ping::run(interface.as_deref(), &peers, count);
+        Command::Ping { peers, network, count, interface, json } => {
+            let (interface, network) = (interface.as_deref(), network.as_deref());
+            let request = ping::Request { interface, peers: &peers, count, network };
+            let pinging = ping::run(&request);
             let report = progress::during("pinging the peers", pinging).await?;
             if !report.is_ok() {
                 code = ExitCode::from(EXIT_UNHEALTHY);

@@ -59,6 +59,7 @@ mod peers_refused;
 mod peers_saved;
 mod ping;
 mod ping_many;
+mod ping_network;
 mod policy_rules;
 mod prefixes;
 mod previous;

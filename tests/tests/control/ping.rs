@@ -73,7 +73,7 @@ fn healthy(scenario: &Scenario) -> Result<Ended> {
     Ok(ended)
 }
 
-fn nft(host: &Namespace, commands: &[&str]) -> Result<()> {
+pub fn nft(host: &Namespace, commands: &[&str]) -> Result<()> {
     for command in commands {
         host.run(&["nft", command])?;
     }
@@ -190,7 +190,7 @@ fn firewalls_of_the_peer_and_on_the_way_back_are_no_missing_attach() -> Result<(
     let scenario = attached()?;
     let (b, router) = (&scenario.lab.b, &scenario.lab.router);
     drops(b, "input", "request")?;
-    found(&scenario, "no-answer", "nothing comes back", "firewalls pass ICMP echo both ways")?;
+    found(&scenario, "filtered", "the path works", "rewrite doctor")?;
     b.run(&["nft", "flush", "ruleset"])?;
     healthy(&scenario)?;
     drops(router, "forward", "reply")?;
@@ -198,6 +198,30 @@ fn firewalls_of_the_peer_and_on_the_way_back_are_no_missing_attach() -> Result<(
     router.run(&["nft", "flush", "ruleset"])?;
     b.sysctl("net.ipv4.icmp_echo_ignore_all", "1")?;
     b.sysctl("net.ipv6.icmp.echo_ignore_all", "1")?;
+    found(&scenario, "filtered", "srvb ignores pings", "sysctl net.ipv4.icmp_echo_ignore_all")
+}
+
+#[test]
+fn a_firewall_here_that_drops_answers_between_private_addresses_is_no_dead_path() -> Result<()> {
+    let scenario = attached()?;
+    nft(
+        &scenario.lab.a,
+        &[
+            "add table inet firewall",
+            "add chain inet firewall input { type filter hook input priority 0 ; }",
+            "add rule inet firewall input ip saddr 10.0.0.2 drop",
+            "add rule inet firewall input ip6 saddr fd00::2 drop",
+        ],
+    )?;
+    found(&scenario, "filtered", "or here drops ICMP", "on this host and on srvb")
+}
+
+#[test]
+fn with_xdp_a_peer_that_ignores_pings_gives_no_answer() -> Result<()> {
+    let scenario = prepared(LabOptions::default())?;
+    scenario.attach_both(XDP)?;
+    scenario.lab.b.sysctl("net.ipv4.icmp_echo_ignore_all", "1")?;
+    scenario.lab.b.sysctl("net.ipv6.icmp.echo_ignore_all", "1")?;
     found(&scenario, "no-answer", "nothing comes back", "that srvb is up")
 }
 
@@ -222,6 +246,19 @@ fn a_policy_rule_of_this_host_is_found() -> Result<()> {
     found(&scenario, "not-sent", "this host did not send", "ip rule")
 }
 
+/// Makes `router` keep its reports about packets that are too big.
+pub fn drops_too_big(router: &Namespace) -> Result<()> {
+    nft(
+        router,
+        &[
+            "add table inet firewall",
+            "add chain inet firewall output { type filter hook output priority 0 ; }",
+            "add rule inet firewall output icmp type destination-unreachable drop",
+            "add rule inet firewall output icmpv6 type packet-too-big drop",
+        ],
+    )
+}
+
 #[test]
 fn the_path_mtu_is_measured_and_a_hole_is_found() -> Result<()> {
     let scenario = prepared(LabOptions { path_mtu: Some(1400), ..LabOptions::default() })?;
@@ -230,15 +267,7 @@ fn the_path_mtu_is_measured_and_a_hole_is_found() -> Result<()> {
     for entry in pinged(&scenario)? {
         ensure!(entry["mtu_out"] == 1400, "{entry:#}");
     }
-    nft(
-        &scenario.lab.router,
-        &[
-            "add table inet firewall",
-            "add chain inet firewall output { type filter hook output priority 0 ; }",
-            "add rule inet firewall output icmp type destination-unreachable drop",
-            "add rule inet firewall output icmpv6 type packet-too-big drop",
-        ],
-    )?;
+    drops_too_big(&scenario.lab.router)?;
     found(&scenario, "mtu-hole", "vanish without an ICMP error", "ip link set eth0 mtu")?;
     for entry in pinged(&scenario)? {
         let size = entry["mtu_out"].as_u64().context("no size")?;
@@ -263,10 +292,11 @@ fn peers_are_chosen_by_name_and_by_address_and_others_are_refused() -> Result<()
     scenario.try_run(a, &["ping"])?.require(4, &["no interface is attached", "rewrite attach"])
 }
 
-/// A lab with two networks. Both hosts are attached on both interfaces, and the traffic uses the network `ib`.
-fn on_two_networks() -> Result<Scenario> {
+/// A lab with two networks. Both hosts are attached on both interfaces, on the first with `options`, and the traffic
+/// uses the network `ib`.
+pub fn on_two_networks(options: &[&str]) -> Result<Scenario> {
     let scenario = two_networks::prepared()?;
-    scenario.attach_both(NOTHING_MORE)?;
+    scenario.attach_both(options)?;
     for host in [&scenario.lab.a, &scenario.lab.b] {
         two_networks::attach_second(&scenario, host)?;
         scenario.rewrite.run(host, &["peer", "set", "--all", "--network", "ib"])?;
@@ -276,7 +306,7 @@ fn on_two_networks() -> Result<Scenario> {
 
 #[test]
 fn the_network_of_the_traffic_is_pinged() -> Result<()> {
-    let scenario = on_two_networks()?;
+    let scenario = on_two_networks(NOTHING_MORE)?;
     for (network, interface, source) in
         [("ib", two_networks::SECOND, "172.16.0.1"), ("internet", PUBLIC_INTERFACE, "198.51.100.2")]
     {
@@ -294,7 +324,7 @@ fn the_network_of_the_traffic_is_pinged() -> Result<()> {
 
 #[test]
 fn a_network_whose_link_at_the_peer_is_down_is_found() -> Result<()> {
-    let scenario = on_two_networks()?;
+    let scenario = on_two_networks(NOTHING_MORE)?;
     let (a, b) = (&scenario.lab.a, &scenario.lab.b);
     b.run(&["ip", "link", "set", two_networks::SECOND, "down"])?;
     let ended = scenario.try_run(a, &["ping", "10.0.0.2"])?;

@@ -133,4 +133,8 @@ impl PacketMut for Frame {
     }
 
     fn header_sum_changed(&mut self, _: u32) {}
+
+    fn swap_link_addresses(&mut self) -> Result<(), WriteFailed> {
+        panic!("a notice is never returned");
+    }
 }

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use testkit::packet::hex;
 use tunnel_common::outcome::Direction;
+use tunnel_user::plan::attach_point::Program;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Link};
 use crate::counts::Counts;
 use crate::difference::{self, Difference};
 use crate::model::{Memory, Model, Prediction};
@@ -80,7 +81,9 @@ fn run_comparing(
         let direction = programs::direction(step.program);
         let prediction = match direction {
             Direction::Egress => model.egress(frame, step.way.segments),
-            Direction::Ingress => model.ingress(frame, step.way.segments),
+            Direction::Ingress => {
+                model.ingress(frame, step.way.segments, is_returnable(hosts.cluster, &step))
+            }
         };
         counted.count(direction, prediction.fate, step.way.segments, frame.len());
         tally.count(step.program, &prediction);
@@ -100,6 +103,15 @@ fn run_comparing(
         }
     }
     Ok(None)
+}
+
+/// True if the program can send the frame back. In a test run, the frame belongs to the loopback device, whose link
+/// address is zero (Linux, net/bpf/test_run.c, bpf_prog_test_run_skb).
+fn is_returnable(cluster: &Cluster, step: &Step) -> bool {
+    step.program == Program::Ingress
+        && step.way.segments == 0
+        && cluster.link == Link::Ethernet
+        && step.packet.bytes.starts_with(&[0; 6])
 }
 
 /// Runs a step, and then takes the frame back through the other side's programs.

@@ -33,7 +33,7 @@ use episode::Hosts;
 use programs::{Abilities, Loaded};
 use steps::{Episode, STEPS};
 use tally::{
-    NOT_OURS, NOTICE_MARKED, REWRITTEN, REWRITTEN_WITH_QUOTE, ROUTER_ERROR, STAMPED,
+    NOT_OURS, NOTICE_MARKED, PROBE_STAMPED, REWRITTEN, REWRITTEN_WITH_QUOTE, ROUTER_ERROR, STAMPED,
     STAMPED_FOR_STRANGER, Tally,
 };
 
@@ -151,13 +151,14 @@ fn assert_wide(tally: &Tally, packets: u64) {
         assert!(frames >= packets, "{}: {frames} frames", program.name());
         assert!(tally.ways_back(program) * 5 > frames, "{tally}");
         let of_ingress = match programs::direction(program) {
-            Direction::Ingress => &[NOTICE_MARKED, ROUTER_ERROR, STAMPED, STAMPED_FOR_STRANGER][..],
+            Direction::Ingress => {
+                &[NOTICE_MARKED, ROUTER_ERROR, STAMPED, PROBE_STAMPED, STAMPED_FOR_STRANGER][..]
+            }
             Direction::Egress => &[],
         };
         let of_both = [NOT_OURS, REWRITTEN, REWRITTEN_WITH_QUOTE];
         let others = of_both.into_iter().chain(of_ingress.iter().copied());
-        let reasons =
-            Reason::ALL.iter().filter(|reason| concerns(**reason, programs::direction(program)));
+        let reasons = Reason::ALL.iter().filter(|reason| concerns(**reason, program));
         for name in others.chain(reasons.map(|reason| reason.name())) {
             let counted: &[Program] = if packets >= LONG { &[program] } else { &Program::ALL };
             let count: u64 = counted.iter().map(|program| tally.with_fate(*program, name)).sum();
@@ -166,9 +167,11 @@ fn assert_wide(tally: &Tally, packets: u64) {
     }
 }
 
-/// True if packets in this direction can count for `reason`.
-fn concerns(reason: Reason, direction: Direction) -> bool {
+/// True if packets of this program can count for `reason`.
+fn concerns(reason: Reason, program: Program) -> bool {
+    let direction = programs::direction(program);
     match reason {
+        Reason::ProbeAnswered => program == Program::Ingress,
         // These reasons need a kernel that refuses a write, other sockets, or other processors.
         Reason::WriteFailed | Reason::PortConflict | Reason::Contended => false,
         Reason::ForeignSource => direction == Direction::Egress,

@@ -45,6 +45,8 @@ pub fn verdict(program: Program, returned: u32) -> Option<Verdict> {
         // TC_ACT_UNSPEC and XDP_PASS.
         (Type::Tc, -1) | (Type::Xdp, 2) => Some(Verdict::Pass),
         // TC_ACT_SHOT and XDP_DROP.
+        // TC_ACT_REDIRECT.
+        (Type::Tc, 7) => Some(Verdict::Redirect),
         (Type::Tc, 2) | (Type::Xdp, 1) => Some(Verdict::Drop),
         _ => None,
     }

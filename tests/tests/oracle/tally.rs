@@ -11,6 +11,7 @@ use crate::model::{Fate, Prediction};
 pub const NOT_OURS: &str = "not-ours";
 pub const NOTICE_MARKED: &str = "notice-marked";
 pub const STAMPED: &str = "stamped";
+pub const PROBE_STAMPED: &str = "probe-stamped";
 pub const STAMPED_FOR_STRANGER: &str = "stamped-for-stranger";
 pub const REWRITTEN: &str = "rewritten";
 pub const ROUTER_ERROR: &str = "router-error";
@@ -29,6 +30,7 @@ impl Tally {
     pub fn count(&mut self, program: Program, prediction: &Prediction) {
         let name = match prediction.fate {
             Fate::NotOurs if prediction.after.is_marked => NOTICE_MARKED,
+            Fate::NotOurs if prediction.after.is_probe => PROBE_STAMPED,
             Fate::NotOurs if prediction.after.is_stamped => STAMPED_FOR_STRANGER,
             Fate::NotOurs => NOT_OURS,
             Fate::Rewritten { .. } if prediction.after.is_stamped => STAMPED,

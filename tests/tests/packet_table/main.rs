@@ -29,6 +29,7 @@ mod left_alone;
 mod link_headers;
 mod malformed;
 mod neighbor_discovery;
+mod path_probes;
 mod prefixes;
 mod protocols;
 mod row;
@@ -68,6 +69,7 @@ topics! {
     neighbor_discovery_is_left_alone: neighbor_discovery;
     segmented_packets_count_as_their_segments: segments;
     packets_in_several_buffers_are_rewritten_at_xdp: several_buffers;
+    path_probes_are_answered: path_probes;
     errors_have_their_quote_rewritten: errors;
     quoted_checksums_of_zero_are_told_from_none: errors_summing_to_zero;
     errors_about_other_traffic: errors_with_other_quotes;

@@ -94,8 +94,8 @@ enum Perspective {
     Received,
 }
 
-/// The flow of the packet at `offset`, between the addresses `wire`; `None` for a later fragment, for a move notice,
-/// and for an ICMP message that is neither a sent echo request nor a received echo reply.
+/// The flow of the packet at `offset`, between the addresses `wire`; `None` for a later fragment, for a move notice
+/// or path probe, and for an ICMP message that is neither a sent echo request nor a received echo reply.
 #[inline(always)]
 fn flow<F: Family, P: Packet>(
     packet: &P,
@@ -124,8 +124,8 @@ fn flow<F: Family, P: Packet>(
         if F::message(message_type) != of_a_flow {
             return None;
         }
-        // A move notice, which its payload identifies, belongs to no flow.
-        if icmp::is_notice(packet, transport, ip) {
+        // Move notices and path probes, which their payloads identify, belong to no flow.
+        if icmp::is_notice(packet, transport, ip) || icmp::is_probe(packet, transport, ip) {
             return None;
         }
         let identifier = packet.bytes(transport + icmp::IDENTIFIER_OFFSET)?;

@@ -15,7 +15,7 @@ use super::{Step, bypass, flow, icmp_message, local_address, peer_range, rewritt
 use crate::address::{Address, Addresses};
 use crate::family::Family;
 use crate::packet::{Packet, PacketMut, WriteFailed};
-use crate::parse::icmp::{self, Message};
+use crate::parse::icmp::{self, Message, starts_message};
 use crate::parse::ip::Ip;
 use crate::rewrite::{self, NewQuote};
 use crate::tables::{FlowAction, Tables};
@@ -112,7 +112,7 @@ pub fn ingress<F: Family, P: Packet, T: Tables<F::Address>>(
     let Ok(ip) = F::parse(packet, &header) else { return Step::Done(Outcome::NotOurs) };
     match icmp_message::<F, P>(packet, &ip) {
         Some(Message::Error) => {}
-        Some(Message::EchoRequest) if icmp::is_ping(packet, ip.header_len, &ip) => {
+        Some(Message::EchoRequest) if icmp::is_ping_or_probe(packet, ip.header_len, &ip) => {
             new.wire = ip.addresses;
             new.header_len = ip.header_len as u32;
             return Step::PingOfStranger;
@@ -192,6 +192,10 @@ fn quoted_flow<F: Family, P: Packet, T: Tables<F::Address>>(
     if bypass::applies_to_quoted(packet, offset, &quoted, peer, peer.conditions(), tables) {
         return Ok(QuotedFlow::LeftAlone(Reason::Bypass));
     }
+    // The socket that sent the probe gets the error.
+    if quotes_probe::<F, P>(packet, offset, &quoted) {
+        return Ok(QuotedFlow::LeftAlone(Reason::PublicFlow));
+    }
     let mut sent = Addresses { source: own, destination };
     if peer.conditions().has_public_flows() {
         match flow::of_sent::<F, P, T>(packet, offset, &quoted, tables) {
@@ -211,6 +215,12 @@ fn quoted_flow<F: Family, P: Packet, T: Tables<F::Address>>(
         new.is_from_router = true;
     }
     Ok(QuotedFlow::Ours)
+}
+
+/// True if the quoted packet at `offset` is a path probe, and the quote holds enough of it to tell.
+#[inline(always)]
+fn quotes_probe<F: Family, P: Packet>(packet: &P, offset: usize, quoted: &Ip<F::Address>) -> bool {
+    starts_message::<F>(quoted) && icmp::is_probe(packet, offset + quoted.header_len, quoted)
 }
 
 /// Counts an error that was rewritten with its quote. A function separate from the rewrite saves stack.

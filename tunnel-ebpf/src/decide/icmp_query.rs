@@ -1,5 +1,5 @@
-//! Handles ICMP messages from a peer that are not errors: pings, and the notices with which hosts that move show each
-//! other their addresses.
+//! Handles ICMP messages from a peer that are not errors: pings, path probes, and the notices with which hosts that move
+//! show each other their addresses.
 
 use core::hint::cold_path;
 
@@ -44,11 +44,27 @@ fn decide<F: Family, P: PacketMut, T: Tables<F::Address>>(
         cold_path();
         return received::<F, P, T>(packet, tables, &ip, peer, notice);
     }
+    if let Some(step) = probe::<F, P>(packet, &ip) {
+        cold_path();
+        return Ok(step);
+    }
     let mut conditions = peer.conditions();
     if conditions.any() {
         conditions = tables.conditions(ip.addresses.source);
     }
     ingress::from_peer::<F, P, T>(packet, tables, &own, &ip, peer, own_private, conditions)
+}
+
+/// The next step for a path probe, or for the answer to one, which a socket of this host receives. `None` for any other
+/// packet.
+#[inline(always)]
+fn probe<F: Family, P: Packet>(packet: &P, ip: &Ip<F::Address>) -> Option<Step> {
+    let step = match icmp_message::<F, P>(packet, ip)? {
+        Message::EchoRequest => Step::PathProbe,
+        Message::EchoReply => Step::Done(Outcome::NotOurs),
+        _ => return None,
+    };
+    icmp::is_probe(packet, ip.header_len, ip).then_some(step)
 }
 
 /// A received notice.

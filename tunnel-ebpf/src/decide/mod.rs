@@ -14,6 +14,7 @@ pub mod icmp_error;
 pub mod icmp_query;
 pub mod ingress;
 mod local_address;
+pub mod path_probe;
 mod peer_range;
 pub mod ping_stamp;
 mod quote;

@@ -30,24 +30,27 @@ pub fn for_peer<F: Family, P: PacketMut + Copy, T: Tables<F::Address>>(
     if message != Some(Message::EchoRequest) || !icmp::is_ping(&packet, ip.header_len, &ip) {
         return Ok(());
     }
-    stamp::<F, P>(packet, PEER, &tables.receiver(), wire, ip.header_len as u32)
+    stamp::<F, P>(packet, PEER, &tables.receiver(), wire, ip.header_len as u32, 0)
 }
 
-/// Stamps a ping that arrived with the addresses `wire`, after `header_len` bytes of headers.
+/// Stamps a ping that arrived with the addresses `wire`, after `header_len` bytes of headers. `sum` is the one's
+/// complement sum of the words that change outside the stamp, less the sum of their new values: the stamp's last word
+/// balances them too.
 ///
 /// # Errors
 /// If the kernel refuses a write. The message's checksum is wrong then.
 #[inline(always)]
-fn stamp<F: Family, P: PacketMut + Copy>(
+pub(super) fn stamp<F: Family, P: PacketMut + Copy>(
     packet: P,
     sender: u8,
     receiver: &Receiver,
     wire: &Addresses<F::Address>,
     header_len: u32,
+    sum: u64,
 ) -> Result<(), Reason> {
     let [hop_limit] = packet.bytes(F::HOP_LIMIT_OFFSET).ok_or(Reason::Truncated)?;
     let mut writer =
-        Writer { packet, offset: header_len as usize + icmp::HEADER_LEN + STAMP_OFFSET, sum: 0 };
+        Writer { packet, offset: header_len as usize + icmp::HEADER_LEN + STAMP_OFFSET, sum };
     let [a0, a1] = receiver.abi_version;
     let [r0, r1, r2, r3] = receiver.revision;
     let first = u64::from_ne_bytes([sender, hop_limit, a0, a1, r0, r1, r2, r3]);
@@ -70,7 +73,7 @@ pub fn for_stranger<F: Family, P: PacketMut + Copy, T: Tables<F::Address>>(
         // The stranger learns its own address. Behind a 1:1 NAT, this host's underlay address is internal.
         let known = Addresses { source: wire.source, destination: F::Address::NONE };
         // After a refused write, the kernel drops the ping: its checksum is wrong.
-        let _ = stamp::<F, P>(packet, STRANGER, &Receiver::default(), &known, header_len);
+        let _ = stamp::<F, P>(packet, STRANGER, &Receiver::default(), &known, header_len, 0);
     }
 }
 

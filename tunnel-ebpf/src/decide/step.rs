@@ -17,7 +17,9 @@ pub enum Step {
         /// True if the notice also shows that the peer sends its packets between these two addresses.
         peer_sends: bool,
     },
-    /// The packet is a ping of `rewrite ping` from a host that is no peer: [`super::ping_stamp`] continues.
+    /// The packet is a path probe from a peer: [`super::path_probe`] continues.
+    PathProbe,
+    /// The packet is a ping or path probe of `rewrite ping` from a host that is no peer: [`super::ping_stamp`] continues.
     PingOfStranger,
     /// No peer has the packet's destination (egress) or source (ingress): [`super::egress::unknown`] or
     /// [`super::ingress::unknown`] continues.
@@ -32,6 +34,7 @@ const UNKNOWN: u64 = 4;
 const ICMP_QUERY: u64 = 5;
 const SHOWN: u64 = 6;
 const PING_OF_STRANGER: u64 = 7;
+const PATH_PROBE: u64 = 8;
 
 impl Step {
     /// The step as a number whose bits are all defined. The verifier accepts no other result of a function, and an
@@ -48,6 +51,7 @@ impl Step {
             Self::IcmpQuery => ICMP_QUERY << 32,
             Self::Shown { peer_sends } => SHOWN << 32 | peer_sends as u64,
             Self::PingOfStranger => PING_OF_STRANGER << 32,
+            Self::PathProbe => PATH_PROBE << 32,
         }
     }
 
@@ -66,6 +70,7 @@ impl Step {
             ICMP_QUERY => Self::IcmpQuery,
             SHOWN => Self::Shown { peer_sends: bits as u32 == 1 },
             PING_OF_STRANGER => Self::PingOfStranger,
+            PATH_PROBE => Self::PathProbe,
             _ => Self::Done(Outcome::NotOurs),
         }
     }
@@ -88,6 +93,7 @@ mod tests {
     #[test]
     fn a_step_is_the_same_after_it_was_a_number() {
         let mut steps = vec![Step::IcmpError, Step::IcmpQuery, Step::PingOfStranger, Step::Unknown];
+        steps.push(Step::PathProbe);
         steps.extend([false, true].map(|peer_sends| Step::Shown { peer_sends }));
         steps.push(Step::Done(Outcome::NotOurs));
         steps.extend([0, 1, u32::MAX].map(|slot| Step::Done(Outcome::Rewritten { slot })));

@@ -32,6 +32,7 @@ mod move_notices;
 mod moved;
 mod neighbor_discovery;
 mod networks;
+mod path_probes;
 mod ping_stamps;
 mod prefixes;
 mod quote_bounds;

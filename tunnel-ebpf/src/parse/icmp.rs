@@ -23,6 +23,9 @@ const ECHO_REQUEST: u8 = 8;
 const TIME_EXCEEDED: u8 = 11;
 const PARAMETER_PROBLEM: u8 = 12;
 
+/// The types of an echo request and of its reply.
+pub const ECHO_TYPES: [u8; 2] = [ECHO_REQUEST, ECHO_REPLY];
+
 /// The kinds of ICMP and ICMPv6 messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message {
@@ -90,6 +93,22 @@ pub fn notice_mark<A: Address, P: Packet>(packet: &P, offset: usize, ip: &Ip<A>)
 pub fn is_ping<A: Address, P: Packet>(packet: &P, offset: usize, ip: &Ip<A>) -> bool {
     starts_payload(packet, offset, ip, ping::PAYLOAD_LEN)
         && packet.bytes(offset + HEADER_LEN).is_some_and(ping::is_magic)
+}
+
+/// True if the echo message at `offset` is a path probe, or the answer to one.
+#[inline(always)]
+pub fn is_probe<A: Address, P: Packet>(packet: &P, offset: usize, ip: &Ip<A>) -> bool {
+    starts_payload(packet, offset, ip, ping::PROBE_MAGIC.len())
+        && packet.bytes(offset + HEADER_LEN).is_some_and(ping::is_probe_magic)
+}
+
+/// True if the echo request at `offset` has space for a stamp: it is a ping or a path probe.
+#[inline(always)]
+pub fn is_ping_or_probe<A: Address, P: Packet>(packet: &P, offset: usize, ip: &Ip<A>) -> bool {
+    starts_payload(packet, offset, ip, ping::PAYLOAD_LEN)
+        && packet
+            .bytes(offset + HEADER_LEN)
+            .is_some_and(|magic| ping::is_magic(magic) || ping::is_probe_magic(magic))
 }
 
 /// True if the echo message at `offset` is a move notice with any mark. Flows do not need the mark, and each mark would

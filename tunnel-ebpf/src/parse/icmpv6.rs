@@ -13,6 +13,9 @@ const ECHO_REPLY: u8 = 129;
 const ROUTER_SOLICITATION: u8 = 133;
 const REDIRECT: u8 = 137;
 
+/// The types of an echo request and of its reply.
+pub const ECHO_TYPES: [u8; 2] = [ECHO_REQUEST, ECHO_REPLY];
+
 /// The checksum, which covers a pseudo-header (RFC 4443, section 2.3).
 pub const CHECKSUM: PseudoHeaderChecksum =
     PseudoHeaderChecksum { offset: CHECKSUM_OFFSET, kind: ChecksumKind::Always };

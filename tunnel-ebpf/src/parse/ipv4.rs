@@ -7,7 +7,7 @@ use network_types::ip::Ipv4Hdr;
 use tunnel_common::outcome::Reason;
 
 use crate::address::{Addresses, Words};
-use crate::checksum::{delta, update};
+use crate::checksum::{delta, delta16, update};
 use crate::family::Family;
 use crate::packet::{HeaderRef as _, Packet, PacketMut, WriteFailed};
 use crate::parse::icmp::{self, Message};
@@ -46,6 +46,8 @@ impl Family for V4 {
     const ICMP: u8 = transport::ICMP;
     const ICMP_HAS_PSEUDO_HEADER: bool = false;
     const DROPS_LOCAL_SOURCES: bool = true;
+    const BARE_HEADER_LEN: usize = HEADER_LEN;
+    const ECHO_TYPES: [u8; 2] = icmp::ECHO_TYPES;
     const HOP_LIMIT_OFFSET: usize = offset_of!(Ipv4Hdr, ttl);
     const HEADER_HAS_CHECKSUM: bool = true;
 
@@ -137,6 +139,21 @@ impl Family for V4 {
         header: &[u32; 3],
     ) -> Result<(), WriteFailed> {
         packet.store_header::<WORDS, CHECKSUM_WORD, 3>(own, header)
+    }
+
+    #[inline(always)]
+    fn turn_round<P: PacketMut>(
+        packet: &mut P,
+        own: &P::Header<WORDS>,
+        hop_limit: u8,
+    ) -> Result<(), WriteFailed> {
+        let [word] = own.words::<CHECKSUM_WORD, 1>();
+        let [ttl, protocol, c0, c1] = word.to_ne_bytes();
+        // The addresses' sum stays the same.
+        let [c0, c1] = update([c0, c1], delta16([ttl, protocol], [hop_limit, protocol]));
+        let word = u32::from_ne_bytes([hop_limit, protocol, c0, c1]);
+        let (source, destination) = (Self::source::<P>(own), Self::destination::<P>(own));
+        packet.store_header::<WORDS, CHECKSUM_WORD, 3>(own, &[word, destination.0[0], source.0[0]])
     }
 
     #[inline(always)]

@@ -6,6 +6,7 @@ use network_types::ip::{IpProto, Ipv6Hdr};
 use tunnel_common::outcome::Reason;
 
 use crate::address::{Addresses, Words};
+use crate::checksum::delta16;
 use crate::family::Family;
 use crate::packet::{HeaderRef as _, Packet, PacketMut, WriteFailed};
 use crate::parse::extension::{Chain, End, is_extension};
@@ -46,6 +47,8 @@ impl Family for V6 {
     const ICMP: u8 = transport::ICMPV6;
     const ICMP_HAS_PSEUDO_HEADER: bool = true;
     const DROPS_LOCAL_SOURCES: bool = false;
+    const BARE_HEADER_LEN: usize = HEADER_LEN;
+    const ECHO_TYPES: [u8; 2] = icmpv6::ECHO_TYPES;
     const HOP_LIMIT_OFFSET: usize = offset_of!(Ipv6Hdr, hop_limit);
     const HEADER_HAS_CHECKSUM: bool = false;
 
@@ -189,6 +192,22 @@ impl Family for V6 {
         header: &[u32; 8],
     ) -> Result<(), WriteFailed> {
         packet.store_header::<WORDS, SOURCE_WORD, 8>(own, header)
+    }
+
+    #[inline(always)]
+    fn turn_round<P: PacketMut>(
+        packet: &mut P,
+        own: &P::Header<WORDS>,
+        hop_limit: u8,
+    ) -> Result<(), WriteFailed> {
+        let [word] = own.words::<NEXT_HEADER_WORD, 1>();
+        let [a, b, c, d, e, f, g, h] = own.words::<SOURCE_WORD, 8>();
+        packet.store_header::<WORDS, SOURCE_WORD, 8>(own, &[e, f, g, h, a, b, c, d])?;
+        let [l0, l1, next_header, old] = word.to_ne_bytes();
+        let word = u32::from_ne_bytes([l0, l1, next_header, hop_limit]);
+        packet.store_words(NEXT_HEADER_WORD * size_of::<u32>(), &[word])?;
+        packet.header_sum_changed(delta16([next_header, old], [next_header, hop_limit]));
+        Ok(())
     }
 
     #[inline(always)]

@@ -204,12 +204,14 @@ fn refusal(error: Error, program: Program, len: usize) -> Error {
     )
 }
 
-/// The verdict of a program's return value. Linux, include/uapi/linux/pkt_cls.h: TC_ACT_UNSPEC and TC_ACT_SHOT;
+/// The verdict of a program's return value. Linux, include/uapi/linux/pkt_cls.h: TC_ACT_UNSPEC, TC_ACT_SHOT and
+/// TC_ACT_REDIRECT;
 /// include/uapi/linux/bpf.h: XDP_PASS and XDP_DROP.
 fn verdict(program: Program, value: u32) -> Result<Verdict, Error> {
     match (program, value) {
         (Program::Egress | Program::Ingress, u32::MAX) | (Program::Xdp, 2) => Ok(Verdict::Pass),
         (Program::Egress | Program::Ingress, 2) | (Program::Xdp, 1) => Ok(Verdict::Drop),
+        (Program::Egress | Program::Ingress, 7) => Ok(Verdict::Redirect),
         _ => Err(Error::kernel(
             format!("running the program {}", program.name()),
             anyhow::anyhow!("it returned {value}"),

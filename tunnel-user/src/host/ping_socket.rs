@@ -1,10 +1,11 @@
 //! Sends ICMP echo requests that no router may fragment, and receives the answers and the errors.
 
+use std::ffi::OsString;
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 
-use nix::sys::socket::sockopt::{Ipv4RecvErr, Ipv6RecvErr, RcvBuf, RcvBufForce};
+use nix::sys::socket::sockopt::{BindToDevice, Ipv4RecvErr, Ipv6RecvErr, RcvBuf, RcvBufForce};
 use nix::sys::socket::{
     AddressFamily, ControlMessageOwned, MsgFlags, RecvMsg, SockFlag, SockProtocol, SockType,
     SockaddrStorage, bind, recvmsg, sendto, setsockopt, socket,
@@ -105,11 +106,11 @@ pub struct PathError {
 }
 
 impl PingSocket {
-    /// A socket that sends from `address`.
+    /// A socket that sends from `address`. With `device`, the socket sends and receives by this interface alone.
     ///
     /// # Errors
-    /// If the process lacks CAP_NET_RAW, or no interface has the address.
-    pub fn bound(address: IpAddr) -> io::Result<Self> {
+    /// If the process lacks CAP_NET_RAW, or no interface has the address, or there is no such device.
+    pub fn bound(address: IpAddr, device: Option<&str>) -> io::Result<Self> {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let open = |family, protocol| socket(family, SockType::Raw, flags, protocol);
         let (socket, family) = match address {
@@ -131,6 +132,9 @@ impl PingSocket {
         // Without CAP_NET_ADMIN, the kernel limits the size to net.core.rmem_max.
         if setsockopt(&socket, RcvBufForce, &RECEIVE_BUFFER).is_err() {
             setsockopt(&socket, RcvBuf, &RECEIVE_BUFFER)?;
+        }
+        if let Some(device) = device {
+            setsockopt(&socket, BindToDevice, &OsString::from(device))?;
         }
         bind(socket.as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(address, 0)))?;
         // SAFETY: the descriptor is owned, always the same, and closed when its owner is dropped.

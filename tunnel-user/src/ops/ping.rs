@@ -12,7 +12,7 @@ use crate::host::ping_socket::{PathError, PingSocket, Received};
 use crate::model::Family;
 use crate::plan::path_mtu::PathMtu;
 use crate::plan::ping::{Failure, Observed};
-use crate::plan::ping_message::{self, Nonce, answer, quoted_sequence, request, size_min};
+use crate::plan::ping_message::{self, Kind, Nonce, answer, quoted_sequence, request, size_min};
 
 /// The pause between two requests to one peer.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -34,10 +34,14 @@ const AT_ONCE: usize = 64;
 /// A peer's address to ping.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// This host's private address.
+    /// The kind of the requests.
+    pub kind: Kind,
+    /// This host's private address; for a path probe, its underlay address.
     pub from: IpAddr,
-    /// The peer's private address.
+    /// The peer's private address; for a path probe, its public address.
     pub to: IpAddr,
+    /// The only interface for requests and answers; `None` if the kernel's routes decide.
+    pub device: Option<String>,
     /// The MTU of the interface to the peer, in bytes.
     pub mtu: u16,
 }
@@ -48,15 +52,16 @@ pub struct Target {
 /// # Errors
 /// If a socket can't be opened.
 pub async fn exchange(targets: &[Target], count: u32, nonce: Nonce) -> io::Result<Vec<Observed>> {
-    let mut sockets: Vec<(IpAddr, PingSocket)> = Vec::new();
+    let mut sockets: Vec<(SocketKey<'_>, PingSocket)> = Vec::new();
     let start = Instant::now();
     let mut peers = Vec::new();
     let mut by_address = BTreeMap::new();
     for (index, target) in targets.iter().enumerate() {
-        let socket = match sockets.iter().position(|(from, _)| *from == target.from) {
+        let key = (target.from, target.device.as_deref());
+        let socket = match sockets.iter().position(|(other, _)| *other == key) {
             Some(socket) => socket,
             None => {
-                sockets.push((target.from, PingSocket::bound(target.from)?));
+                sockets.push((key, PingSocket::bound(key.0, key.1)?));
                 sockets.len() - 1
             }
         };
@@ -83,9 +88,12 @@ pub async fn exchange(targets: &[Target], count: u32, nonce: Nonce) -> io::Resul
     Ok(peers.into_iter().map(Exchange::observed).collect())
 }
 
+/// The address and the interface of a socket.
+type SocketKey<'a> = (IpAddr, Option<&'a str>);
+
 /// Passes all received messages and errors to the exchanges.
 fn receive(
-    sockets: &mut [(IpAddr, PingSocket)],
+    sockets: &mut [(SocketKey<'_>, PingSocket)],
     by_address: &BTreeMap<IpAddr, usize>,
     peers: &mut [Exchange],
     nonce: Nonce,
@@ -113,6 +121,7 @@ async fn any_readable<K>(sockets: &[(K, PingSocket)]) -> io::Result<()> {
 
 /// The exchange with one peer.
 struct Exchange {
+    kind: Kind,
     to: IpAddr,
     family: Family,
     mtu: u16,
@@ -138,6 +147,7 @@ impl Exchange {
             IpAddr::V6(_) => Family::Ipv6,
         };
         Self {
+            kind: target.kind,
             to: target.to,
             family,
             mtu: target.mtu,
@@ -230,7 +240,7 @@ impl Exchange {
         now: Instant,
     ) -> io::Result<u16> {
         self.sequence = self.sequence.wrapping_add(1);
-        let message = request(self.family, self.sequence, nonce, size.into());
+        let message = request(self.kind, self.family, self.sequence, nonce, size.into());
         self.pending.insert(self.sequence, (size, now));
         let sent = socket.send(self.to, &message);
         if sent.is_err() {
@@ -242,12 +252,13 @@ impl Exchange {
     fn received(&mut self, received: &Received, nonce: Nonce, now: Instant) {
         match received {
             Received::Message { message, fragment, .. } => {
-                let Some(answer) = answer(self.family, message, nonce) else { return };
+                let Some(answer) = answer(self.kind, self.family, message, nonce) else { return };
                 let Some((size, sent)) = self.pending.remove(&answer.sequence) else { return };
                 self.answered(answer, size, *fragment, now - sent);
             }
             Received::Error { request, error, .. } => {
-                let Some(sequence) = quoted_sequence(self.family, request, nonce) else { return };
+                let sequence = quoted_sequence(self.kind, self.family, request, nonce);
+                let Some(sequence) = sequence else { return };
                 let Some((size, _)) = self.pending.remove(&sequence) else { return };
                 self.failed(sequence, size, error);
             }

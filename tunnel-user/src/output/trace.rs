@@ -98,11 +98,14 @@ pub fn describe_outcome(seen: &Seen) -> String {
             let wire = wire.map(|wire| format!("{} > {}", wire.source, wire.destination));
             format!("on the wire {}", wire.as_deref().unwrap_or("unreadable"))
         }
-        TracedOutcome::Stamped => "a ping of a host that is no peer, stamped".into(),
+        TracedOutcome::Stamped => {
+            "a path probe, or a ping of a host that is no peer, stamped".into()
+        }
         TracedOutcome::NotRewritten(reason) => {
             let verb = match reason.verdict() {
                 Verdict::Drop => "dropped",
                 Verdict::Pass => "not rewritten",
+                Verdict::Redirect => "sent back",
             };
             format!("{verb}, {}: {}", reason.name(), reason.description())
         }

@@ -33,6 +33,7 @@ pub mod move_notices;
 pub mod outcome_advice;
 pub mod packet_summary;
 pub mod path_mtu;
+pub mod path_probe;
 pub mod peer_edit;
 pub mod peer_entries;
 pub mod peer_tables;

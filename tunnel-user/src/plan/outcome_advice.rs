@@ -77,7 +77,9 @@ fn left_alone(facts: &Facts) -> (String, Option<String>) {
             (format!("no peer has {destination}: the packet stays as it is"), list())
         }
         (Direction::Ingress, Some((name, _))) if facts.is_changed => (
-            format!("a move notice of {name}, which the program marks for the kernel's echo"),
+            format!(
+                "a move notice or path probe of {name}, which the program marks for the kernel's echo"
+            ),
             None,
         ),
         (Direction::Ingress, Some((name, ROLE_FORMER))) => (
@@ -132,6 +134,7 @@ fn remedy(reason: Reason, facts: &Facts) -> Option<String> {
         | Reason::SourceRouted
         | Reason::TooManyHeaders
         | Reason::Contended
+        | Reason::ProbeAnswered
         | Reason::Truncated
         | Reason::Malformed
         | Reason::MalformedQuote

@@ -28,6 +28,8 @@ pub struct Observed {
     pub is_native: bool,
     /// The packets from the peer that the ingress program rewrote meanwhile, less the answers.
     pub arrived: u64,
+    /// True if the peer's program has stamped a path probe, after the pings had no answer.
+    pub is_path_open: bool,
     /// The interface by which this host sends to the peer, if it is not the attached interface.
     pub other_way: Option<String>,
 }
@@ -62,6 +64,8 @@ pub enum State {
     UnknownThere,
     /// Answers came without a stamp: no program of this version handled the requests.
     NotAttached,
+    /// No answer came, but the peer's program has stamped a path probe.
+    Filtered,
     /// No answer came.
     NoAnswer,
     /// This host did not send the requests.
@@ -70,7 +74,7 @@ pub enum State {
 
 impl State {
     /// All states.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Ok,
         Self::Direct,
         Self::Native,
@@ -79,6 +83,7 @@ impl State {
         Self::FileDiffers,
         Self::UnknownThere,
         Self::NotAttached,
+        Self::Filtered,
         Self::NoAnswer,
         Self::NotSent,
     ];
@@ -95,6 +100,7 @@ impl State {
             Self::FileDiffers => "file-differs",
             Self::UnknownThere => "unknown-there",
             Self::NotAttached => "not-attached",
+            Self::Filtered => "filtered",
             Self::NoAnswer => "no-answer",
             Self::NotSent => "not-sent",
         }
@@ -128,7 +134,11 @@ pub fn judge(observed: &Observed, known: &Known) -> State {
     let received = u32::try_from(observed.times.len()).unwrap_or(u32::MAX);
     if received == 0 {
         let is_local = observed.error.as_ref().is_some_and(|error| error.is_local);
-        return if is_local { State::NotSent } else { State::NoAnswer };
+        return match observed.is_path_open {
+            _ if is_local => State::NotSent,
+            true => State::Filtered,
+            false => State::NoAnswer,
+        };
     }
     let is_unknown = |digest: &[u8; 8]| *digest == [0; 8];
     match &observed.stamp {
@@ -163,6 +173,7 @@ mod tests {
     fn stamp(from_peer: bool) -> ReadStamp {
         ReadStamp {
             from_peer,
+            by_program: false,
             hop_limit: 63,
             abi_version: 3,
             version: "0.1.0".into(),
@@ -224,6 +235,12 @@ mod tests {
             (observed(Some(stamp(true))), &direct, State::Ok),
             (silent.clone(), &known, State::NoAnswer),
             (Observed { arrived: 3, ..silent.clone() }, &known, State::NoAnswer),
+            (Observed { is_path_open: true, ..silent.clone() }, &known, State::Filtered),
+            (
+                Observed { is_path_open: true, error: error(true), ..silent.clone() },
+                &known,
+                State::NotSent,
+            ),
             (Observed { error: error(false), ..silent.clone() }, &known, State::NoAnswer),
             (Observed { error: error(true), ..silent }, &known, State::NotSent),
         ] {

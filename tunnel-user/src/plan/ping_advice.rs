@@ -80,6 +80,7 @@ pub fn advice(state: State, facts: &Facts, observed: &Observed) -> (String, Opti
                 "look for errors on the links of the path: ip -s link show {interface}, there too"
             ),
         ),
+        State::Filtered => filtered(facts, observed),
         State::NoAnswer => no_answer(facts, observed),
         State::NotSent => (
             format!("this host did not send: {}", failure(observed)),
@@ -121,6 +122,24 @@ fn no_answer(facts: &Facts, observed: &Observed) -> (String, String) {
             format!("on this host and on {peer}: nft list ruleset, iptables -S, ip rule"),
         ),
     }
+}
+
+fn filtered(facts: &Facts, observed: &Observed) -> (String, String) {
+    let Facts { peer, .. } = facts;
+    let reported = match &observed.error {
+        Some(_) => format!(" ({})", failure(observed)),
+        None => String::new(),
+    };
+    (
+        format!(
+            "the path works and the program there answers, but no ping comes back{reported}: a \
+             firewall on {peer} or here drops ICMP between private addresses, or {peer} ignores pings"
+        ),
+        format!(
+            "on this host and on {peer}: rewrite doctor; on {peer}: sysctl \
+             net.ipv4.icmp_echo_ignore_all net.ipv6.icmp.echo_ignore_all"
+        ),
+    )
 }
 
 /// The last error about a request, with its reporter.
@@ -165,6 +184,7 @@ mod tests {
     fn stamped(revision: Option<u32>) -> Observed {
         let stamp = ReadStamp {
             from_peer: true,
+            by_program: false,
             hop_limit: 63,
             abi_version: 3,
             version: "0.1.0".into(),
@@ -227,6 +247,8 @@ mod tests {
     fn a_remedy_names_where_to_look() {
         let remedy =
             |state, observed: &Observed| advice(state, &facts(None), observed).1.expect("a remedy");
+        let filtered = remedy(State::Filtered, &Observed::default());
+        assert!(filtered.contains("on srvb: sysctl net.ipv4.icmp_echo_ignore_all"), "{filtered}");
         for (observed, place) in [
             (Observed::default(), "on srvb: rewrite ping"),
             (Observed { arrived: 3, ..Observed::default() }, "on srvb: nft list ruleset"),

@@ -42,7 +42,7 @@ pub enum TracedOutcome {
     Rewritten,
     /// The program kept the addresses, and stamped a ping from a host that is not a peer.
     Stamped,
-    /// The program let the packet pass, or dropped it, for a reason.
+    /// The program let the packet pass, dropped it or sent it back, for a reason.
     NotRewritten(Reason),
 }
 
@@ -56,6 +56,7 @@ impl TracedOutcome {
             Self::NotRewritten(reason) => match reason.verdict() {
                 Verdict::Pass => "passed",
                 Verdict::Drop => "dropped",
+                Verdict::Redirect => "redirected",
             },
         }
     }

@@ -33,6 +33,10 @@ impl Making<'_> {
         frame = self.trailed(frame, header_len);
         let mut bytes = frame.to_bytes();
         self.cut(&mut bytes);
+        if self.profile.link == LinkType::Ethernet && self.random.per_mille(500) {
+            self.word("to the loopback device");
+            bytes.iter_mut().take(6).for_each(|byte| *byte = 0);
+        }
         bytes
     }
 

@@ -221,10 +221,11 @@ impl Making<'_> {
         payload
     }
 
-    /// The payload of a ping of `rewrite ping`, or a similar payload (docs/packet-flow.md).
+    /// The payload of a ping or path probe of `rewrite ping`, or a similar payload (docs/packet-flow.md).
     fn ping(&mut self) -> Vec<u8> {
-        self.word("ping");
-        let mut payload = b"rewrite\x02".to_vec();
+        let is_probe = self.random.per_mille(500);
+        self.word(if is_probe { "path probe" } else { "ping" });
+        let mut payload = if is_probe { b"rewrite\x03" } else { b"rewrite\x02" }.to_vec();
         if self.random.per_mille(100) {
             let at = self.random.below(payload.len());
             payload[at] ^= 1;

@@ -125,6 +125,9 @@ fn sent(
     if model.is_listed(seen, &quoted, entry.peer) {
         return Ok(ControlFlow::Break(Some(Reason::Bypass)));
     }
+    if quoted.is_probe(seen.frame) {
+        return Ok(ControlFlow::Break(Some(Reason::PublicFlow)));
+    }
     let mut source = private;
     if model.marks(public).public_flows {
         match model.lookup(flow_sent(seen.frame, &quoted, own, public)) {

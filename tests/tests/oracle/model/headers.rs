@@ -147,7 +147,27 @@ impl Headers {
             && message[8..16] == *b"rewrite\x01"
     }
 
-    /// The offset of the stamp, if the packet is an echo request of `rewrite ping` (docs/packet-flow.md).
+    /// True for a path probe, and for the answer to one (docs/packet-flow.md).
+    pub fn is_probe(&self, frame: &[u8]) -> bool {
+        let is_echo = match (self.family, self.icmp_type(frame)) {
+            (Family::V4, Some(kind)) => matches!(kind, 0 | 8),
+            (Family::V6, Some(kind)) => matches!(kind, 128 | 129),
+            (_, None) => false,
+        };
+        let message = &frame[self.payload.clone()];
+        is_echo
+            && self.part == Part::Whole
+            && message.len() >= 16
+            && message[4..6] == [0, 0]
+            && message[8..16] == *b"rewrite\x03"
+    }
+
+    /// True if the IP header has neither options nor extension headers.
+    pub fn is_bare(&self) -> bool {
+        self.payload.start - self.start == self.family.header_len()
+    }
+
+    /// The offset of the stamp, if the packet is a ping or path probe of `rewrite ping` (docs/packet-flow.md).
     pub fn stamp_at(&self, frame: &[u8]) -> Option<usize> {
         let is_request = matches!(
             (self.family, self.icmp_type(frame)),
@@ -158,7 +178,7 @@ impl Headers {
             && self.part == Part::Whole
             && message.len() >= 8 + 84
             && message[4..6] == [0, 0]
-            && message[8..16] == *b"rewrite\x02";
+            && (message[8..16] == *b"rewrite\x02" || message[8..16] == *b"rewrite\x03");
         is_ping.then(|| self.payload.start + 24)
     }
 

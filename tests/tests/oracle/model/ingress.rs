@@ -37,9 +37,10 @@ fn from_stranger(model: &mut Model, seen: &Seen, change: &mut Rewriting) -> Resu
     Ok(error::from_router(model, seen, change))
 }
 
-/// The first byte of a stamp for a peer, and of a stamp for a host without an entry.
+/// The first byte of a stamp for a peer, of a stamp for a host without an entry, and of a stamp in an answer.
 const PEER: u8 = 1;
 const STRANGER: u8 = 2;
+const ANSWERED: u8 = 3;
 
 /// Writes this host's stamp into a ping of `rewrite ping` (docs/packet-flow.md). The stamp for a stranger lacks this
 /// host's facts and addresses.
@@ -49,7 +50,7 @@ fn stamp(seen: &Seen, sender: u8, change: &mut Rewriting) {
     let hop_limit = seen.frame[headers.start + headers.family.hop_limit_at()];
     let mut stamp = vec![0; 64];
     (stamp[0], stamp[1]) = (sender, hop_limit);
-    if sender == PEER {
+    if sender != STRANGER {
         let record = tables::record();
         let digest = match headers.family {
             Family::V4 => record.digest_v4,
@@ -64,10 +65,15 @@ fn stamp(seen: &Seen, sender: u8, change: &mut Rewriting) {
     let addresses = &seen.frame[headers.addresses()];
     let (source, destination) = addresses.split_at(addresses.len() / 2);
     stamp[16..16 + source.len()].copy_from_slice(source);
-    if sender == PEER {
+    if sender != STRANGER {
         stamp[32..32 + destination.len()].copy_from_slice(destination);
     }
-    change.stamp(at, &stamp);
+    let types = match (sender, headers.family) {
+        (ANSWERED, Family::V4) => [8, 0],
+        (ANSWERED, Family::V6) => [128, 129],
+        _ => [0, 0],
+    };
+    change.stamp(at, &stamp, types);
 }
 
 /// The reason for which a packet from a peer's private address is not rewritten.
@@ -104,6 +110,9 @@ fn from_peer(
     if let Some(notice) = headers.notice(seen.frame) {
         received(model, &headers, entry, notice, change);
         return Ok(Fate::NotOurs);
+    }
+    if headers.is_probe(seen.frame) {
+        return probe(seen, &headers, change);
     }
     if model.is_bypassed(seen, &headers, peer) {
         return Err(Reason::Bypass);
@@ -143,6 +152,22 @@ fn from_peer(
     let fate = rewrite(change, &headers, private, to, peer.slot)?;
     stamp(seen, PEER, change);
     Ok(fate)
+}
+
+/// Handles a path probe, or the answer to one. The program answers a probe that it can send back; the kernel echoes any
+/// other probe with its stamp.
+fn probe(seen: &Seen, headers: &Headers, change: &mut Rewriting) -> Result<Fate, Reason> {
+    if headers.stamp_at(seen.frame).is_none() || !headers.is_bare() {
+        return Ok(Fate::NotOurs);
+    }
+    if !seen.is_returnable {
+        change.probe();
+        stamp(seen, PEER, change);
+        return Ok(Fate::NotOurs);
+    }
+    stamp(seen, ANSWERED, change);
+    change.turn_round(headers, if headers.family == Family::V4 { 0 } else { 129 });
+    Err(Reason::ProbeAnswered)
 }
 
 /// Handles a notice from a peer. A question is a request with [`Mark::Asked`]: the program replaces its mark with the

@@ -135,7 +135,9 @@ fn ends(frame: &[u8], headers: &Headers, echo: u8) -> Option<[[u8; 2]; 2]> {
         6 | 17 | 33 | 132 | 136 => headers.ports(frame),
         icmp if icmp == headers.family.icmp() => {
             let at = headers.payload.start;
-            let is_flow = headers.icmp_type(frame)? == echo && !headers.is_notice(frame);
+            let is_flow = headers.icmp_type(frame)? == echo
+                && !headers.is_notice(frame)
+                && !headers.is_probe(frame);
             is_flow.then(|| [[frame[at + 4], frame[at + 5]], [0; 2]])
         }
         _ => Some([[0; 2]; 2]),

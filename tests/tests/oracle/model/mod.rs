@@ -49,6 +49,7 @@ impl Fate {
     /// The verdict for the network stack.
     pub fn verdict(self) -> Verdict {
         match self {
+            Self::Kept(Reason::ProbeAnswered) => Verdict::Redirect,
             Self::Kept(Reason::Spoofed | Reason::StrayReset | Reason::PrivateDestination) => {
                 Verdict::Drop
             }
@@ -85,14 +86,17 @@ impl<'a> Model<'a> {
     /// The outcome of an outgoing frame. `segments` is nonzero for a frame that will be segmented.
     pub fn egress(&mut self, frame: &[u8], segments: u32) -> Prediction {
         self.predict(frame, segments > 0, |model, start, family, change| {
-            egress::packet(model, &Seen { frame, start, family, segments }, change)
+            let is_returnable = false;
+            let seen = Seen { frame, start, family, segments, is_returnable };
+            egress::packet(model, &seen, change)
         })
     }
 
-    /// The outcome of an arriving frame.
-    pub fn ingress(&mut self, frame: &[u8], segments: u32) -> Prediction {
+    /// The outcome of an arriving frame. `is_returnable` is true if the program can send the frame back.
+    pub fn ingress(&mut self, frame: &[u8], segments: u32, is_returnable: bool) -> Prediction {
         self.predict(frame, segments > 0, |model, start, family, change| {
-            ingress::packet(model, &Seen { frame, start, family, segments }, change)
+            let seen = Seen { frame, start, family, segments, is_returnable };
+            ingress::packet(model, &seen, change)
         })
     }
 
@@ -218,6 +222,7 @@ struct Seen<'a> {
     start: usize,
     family: Family,
     segments: u32,
+    is_returnable: bool,
 }
 
 impl Seen<'_> {

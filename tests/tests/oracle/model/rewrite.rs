@@ -26,6 +26,7 @@ pub struct Rewriting<'a> {
     has_quote: bool,
     is_marked: bool,
     is_stamped: bool,
+    is_probe: bool,
     is_segmented: bool,
 }
 
@@ -40,8 +41,10 @@ pub struct RewrittenFrame {
     pub has_quote: bool,
     /// True if the frame is a move notice with a new mark.
     pub is_marked: bool,
-    /// True if the frame is a ping of `rewrite ping` with a stamp.
+    /// True if the frame is a ping or path probe of `rewrite ping` with a stamp.
     pub is_stamped: bool,
+    /// True if the stamped frame is a path probe of a peer.
+    pub is_probe: bool,
 }
 
 impl<'a> Rewriting<'a> {
@@ -55,14 +58,15 @@ impl<'a> Rewriting<'a> {
             has_quote: false,
             is_marked: false,
             is_stamped: false,
+            is_probe: false,
             is_segmented,
         }
     }
 
     /// Ends the rewrite, and returns the changed frame.
     pub fn finish(self) -> RewrittenFrame {
-        let Self { new: frame, doubtful, has_quote, is_marked, is_stamped, .. } = self;
-        RewrittenFrame { frame, doubtful, has_quote, is_marked, is_stamped }
+        let Self { new: frame, doubtful, has_quote, is_marked, is_stamped, is_probe, .. } = self;
+        RewrittenFrame { frame, doubtful, has_quote, is_marked, is_stamped, is_probe }
     }
 
     /// Replaces a packet's addresses, and updates its IPv4 header checksum and its transport checksum.
@@ -88,7 +92,9 @@ impl<'a> Rewriting<'a> {
 
     /// Writes a stamp without its last word into a ping. The last word then balances the other words: the sum of the
     /// stamp stays the same, and so does the checksum.
-    pub fn stamp(&mut self, at: usize, stamp: &[u8]) {
+    ///
+    /// The type of an answered path probe changes from `types[0]` to `types[1]`: the last word balances this, too.
+    pub fn stamp(&mut self, at: usize, stamp: &[u8], types: [u8; 2]) {
         self.is_stamped = true;
         let end = at + stamp.len() + 4;
         let sum = |bytes: &[u8]| -> u64 {
@@ -96,12 +102,28 @@ impl<'a> Rewriting<'a> {
             words.map(|word| u64::from(u32::from_le_bytes(*word))).sum()
         };
         const MODULUS: u64 = 0xffff_ffff;
-        let balance =
-            (sum(&self.old[at..end]) % MODULUS + MODULUS - sum(stamp) % MODULUS) % MODULUS;
+        // The type is the first byte of its word.
+        let [before, after] = types.map(u64::from);
+        let replaced = sum(&self.old[at..end]) + before;
+        let balance = (replaced % MODULUS + MODULUS - (sum(stamp) + after) % MODULUS) % MODULUS;
         // The programs write a sum of 0 as all ones.
         let balance = if balance == 0 { u32::MAX } else { balance as u32 };
         self.new[at..end - 4].copy_from_slice(stamp);
         self.new[end - 4..end].copy_from_slice(&balance.to_le_bytes());
+    }
+
+    /// Marks the frame as a path probe of a peer.
+    pub fn probe(&mut self) {
+        self.is_probe = true;
+    }
+
+    /// Turns an echo request on Ethernet round: its reply has the type `reply` and the hop limit 64.
+    pub fn turn_round(&mut self, headers: &Headers, reply: u8) {
+        self.new[headers.payload.start] = reply;
+        self.new[headers.start + headers.family.hop_limit_at()] = 64;
+        let (destination, source) = self.new[..12].split_at_mut(6);
+        destination.swap_with_slice(source);
+        self.header(headers, headers.destination, headers.source);
     }
 
     /// Replaces the addresses of the packet that an error quotes. The quote may end before the transport checksum.

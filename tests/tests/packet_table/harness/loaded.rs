@@ -172,12 +172,13 @@ impl Loaded {
     }
 }
 
-/// The verdict of a program's return value. Linux, include/uapi/linux/pkt_cls.h: TC_ACT_UNSPEC and TC_ACT_SHOT;
+/// The verdict of a program's return value. Linux, include/uapi/linux/pkt_cls.h: TC_ACT_UNSPEC, TC_ACT_SHOT and TC_ACT_REDIRECT;
 /// include/uapi/linux/bpf.h: XDP_PASS and XDP_DROP.
 fn verdict(of: Program, value: u32) -> Result<Verdict> {
     match (of, value) {
         (Program::Egress | Program::Ingress, u32::MAX) | (Program::Xdp, 2) => Ok(Verdict::Pass),
         (Program::Egress | Program::Ingress, 2) | (Program::Xdp, 1) => Ok(Verdict::Drop),
+        (Program::Egress | Program::Ingress, 7) => Ok(Verdict::Redirect),
         _ => bail!("{of:?} returned {value}"),
     }
 }

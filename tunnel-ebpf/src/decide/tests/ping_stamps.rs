@@ -19,13 +19,13 @@ const DIGEST: [u8; 8] = [1, 2, 3, 4, 5, 6, 7, 8];
 const VERSION: &[u8; 16] = b"10.20.30\0\0\0\0\0\0\0\0";
 
 /// srva, with the record of its attachment.
-fn srva<F: Version>() -> Host<F> {
+pub(super) fn srva<F: Version>() -> Host<F> {
     let mut host = Host::<F>::srva();
     with_record(&mut host);
     host
 }
 
-fn with_record<F: Version>(host: &mut Host<F>) {
+pub(super) fn with_record<F: Version>(host: &mut Host<F>) {
     let (version, _) = VERSION.as_chunks();
     host.tables.receiver = Receiver {
         abi_version: [0x12, 0x34],
@@ -48,13 +48,13 @@ fn ping<F: Version>() -> Datagram<F> {
 }
 
 /// The stamp without its last word, for a ping that arrives on `route`.
-fn stamp<F: Version>(sender: u8, route: Route<Octets<F>>) -> Vec<u8> {
+pub(super) fn stamp<F: Version>(sender: u8, route: Route<Octets<F>>) -> Vec<u8> {
     let padded = |address: Octets<F>| {
         let mut octets = address.as_ref().to_vec();
         octets.resize(16, 0);
         octets
     };
-    let is_peer = sender == PEER;
+    let is_peer = sender != STRANGER;
     let known = |octets: &[u8]| if is_peer { octets.to_vec() } else { vec![0; octets.len()] };
     [
         vec![sender, HOP_LIMIT],
@@ -68,7 +68,12 @@ fn stamp<F: Version>(sender: u8, route: Route<Octets<F>>) -> Vec<u8> {
 }
 
 /// Asserts that `after` is `ping` on the route `now` with this stamp and a right checksum.
-fn is_stamped<F: Version>(after: &[u8], ping: &Datagram<F>, now: Route<Octets<F>>, stamp: &[u8]) {
+pub(super) fn is_stamped<F: Version>(
+    after: &[u8],
+    ping: &Datagram<F>,
+    now: Route<Octets<F>>,
+    stamp: &[u8],
+) {
     let start = after.len() - ping.payload.len() + STAMP;
     let (now_there, behind) = after[start..].split_at(stamp.len());
     assert_eq!(now_there, stamp);

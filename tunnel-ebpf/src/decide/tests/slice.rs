@@ -33,6 +33,8 @@ pub struct Slice {
     written: Vec<Range<usize>>,
     read_after_write: Cell<bool>,
     is_forwarded: bool,
+    is_returnable: bool,
+    are_link_addresses_swapped: bool,
     sockets: Vec<Ends>,
 }
 
@@ -51,6 +53,8 @@ impl Slice {
             written: Vec::new(),
             read_after_write: Cell::new(false),
             is_forwarded: false,
+            is_returnable: false,
+            are_link_addresses_swapped: false,
             sockets: Vec::new(),
         }
     }
@@ -65,6 +69,17 @@ impl Slice {
     pub fn forwarded(mut self) -> Self {
         self.is_forwarded = true;
         self
+    }
+
+    /// Marks the packet as one that the program can send back.
+    pub fn returnable(mut self) -> Self {
+        self.is_returnable = true;
+        self
+    }
+
+    /// True if the link addresses are swapped.
+    pub fn are_link_addresses_swapped(&self) -> bool {
+        self.are_link_addresses_swapped
     }
 
     /// Gives the host a socket with these ends.
@@ -159,6 +174,10 @@ impl Packet for Slice {
         self.is_forwarded
     }
 
+    fn is_returnable(&self) -> bool {
+        self.is_returnable
+    }
+
     fn has_socket<A: Address>(&self, flow: &Flow<A::Octets>, _: &Addresses<A>) -> bool {
         let ends = (flow.protocol, flow.local_port, flow.peer_port);
         self.sockets.contains(&ends)
@@ -237,6 +256,17 @@ impl PacketMut for Slice {
     fn header_sum_changed(&mut self, delta: u32) {
         let delta = in_network_order(delta);
         self.complete_sum = folded(u64::from(self.complete_sum) + delta);
+    }
+
+    fn swap_link_addresses(&mut self) -> Result<(), WriteFailed> {
+        assert!(self.is_returnable, "the program swaps the link addresses of a packet that stays");
+        let number = self.attempted_writes;
+        self.attempted_writes += 1;
+        if self.refused_write == Some(number) {
+            return Err(WriteFailed);
+        }
+        self.are_link_addresses_swapped = !self.are_link_addresses_swapped;
+        Ok(())
     }
 }
 

@@ -1,109 +1,43 @@
 //! `rewrite ping`: sends packets to the peers through the dataplane, and reports the state of each path.
 
+mod path_probes;
+mod report;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::errno::Errno;
-use serde::Serialize;
 
+use self::report::report;
+pub use self::report::{Peer, Report, Stamp};
 use crate::dataplane::pins::Folder;
 use crate::error::Error;
 use crate::host::link::Link;
 use crate::host::netlink::Netlink;
 use crate::host::privileges::{self, Task};
 use crate::host::snapshot::Snapshot;
-use crate::model::text::list;
 use crate::model::{Family, Prefix};
 use crate::ops::attached::{self, Running};
 use crate::ops::ping::{Target, exchange};
 use crate::plan::peers::no_such_peer;
-use crate::plan::ping::{Known, Observed, judge};
-use crate::plan::ping_advice::{Facts, advice};
-use crate::plan::ping_message::{Nonce, ReadStamp};
+use crate::plan::ping::{Known, Observed, State, judge};
+use crate::plan::ping_message::{Kind, Nonce};
 use crate::plan::running_peers::{Awaited, RunningPeer};
 
 /// The MTU of an interface whose own MTU is unknown, in bytes.
 const MTU_USUAL: u16 = 1500;
-
-/// The output of `ping`; `--json` prints these fields (docs/json.md).
-#[derive(Clone, Debug, Serialize)]
-pub struct Report {
-    /// One entry for each private address that was pinged, by name.
-    pub peers: Vec<Peer>,
-    /// The names of peers that are networks. `ping` reaches a host in such a network by its address.
-    pub networks: Vec<String>,
-}
-
-impl Report {
-    /// True if packets to and from all peers arrive.
-    #[must_use]
-    pub fn is_ok(&self) -> bool {
-        self.peers.iter().all(|peer| peer.is_ok)
-    }
-}
-
-/// The result for one private address of a peer.
-#[derive(Clone, Debug, Serialize)]
-pub struct Peer {
-    /// The peer's name.
-    pub name: String,
-    /// The private address that was pinged.
-    pub private: String,
-    /// The public address that the packets went to.
-    pub public: String,
-    /// The interface whose entries have the peer.
-    pub interface: String,
-    /// The state's name.
-    pub state: &'static str,
-    /// True for the states `ok`, `direct` and `native`.
-    pub is_ok: bool,
-    /// The number of packets that were sent.
-    pub sent: u32,
-    /// The number of packets that came back.
-    pub received: u32,
-    /// The shortest, the mean and the longest time in milliseconds; null without an answer.
-    pub milliseconds: Option<[f64; 3]>,
-    /// The largest packet that arrives at the peer, in bytes; null if it is unknown.
-    pub mtu_out: Option<u16>,
-    /// The largest packet, or fragment, that comes back, in bytes; null if it is unknown.
-    pub mtu_back: Option<u16>,
-    /// The stamp of the peer's program; null without a stamp.
-    pub stamp: Option<Stamp>,
-    /// The number of packets from the peer that arrived meanwhile, without the answers.
-    pub arrived: u64,
-    /// The state in words.
-    pub what: String,
-    /// The remedy; null for a peer that is ok.
-    pub remedy: Option<String>,
-}
-
-/// The stamp of a peer's program.
-#[derive(Clone, Debug, Serialize)]
-pub struct Stamp {
-    /// The source address with which the packet arrived at the peer.
-    pub source: String,
-    /// The destination address with which the packet arrived at the peer; null if the peer does not know this host.
-    pub destination: Option<String>,
-    /// The time to live or hop limit with which the packet arrived at the peer.
-    pub hop_limit: u8,
-    /// The peer's version of `rewrite`; null if the peer does not know this host.
-    pub version: Option<String>,
-    /// The peer's ABI version; null if the peer does not know this host.
-    pub abi_version: Option<u16>,
-    /// The revision of the peer's file; null if the file has none, or the peer does not know this host.
-    pub revision: Option<u32>,
-    /// True if both hosts have the same members with addresses of this family.
-    pub same_members: bool,
-}
 
 /// A peer's address, with the interface whose entries have it.
 struct Pinged<'a> {
     running: &'a Running,
     peer: &'a RunningPeer,
     family: Family,
+    /// The peer's public address that packets go to.
     public: Prefix,
+    /// This host's underlay address that packets come from.
+    underlay: IpAddr,
     target: Target,
 }
 
@@ -135,17 +69,39 @@ pub async fn unless_gateway(
     };
     match attached::undisturbed(is_gateway).await? {
         true => Ok(None),
-        false => run(interface, wanted, COUNT).await.map(Some),
+        false => run(&Request { interface, ..Request::of(wanted) }).await.map(Some),
     }
 }
 
-/// Pings the peers with these names or private addresses, or all peers; of the interface or, without a name, of all
-/// attached interfaces.
+/// The request of a ping.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// The interface whose peers are pinged; `None` for the peers of all attached interfaces.
+    pub interface: Option<&'a str>,
+    /// The names or private addresses of the peers; all peers if empty.
+    pub peers: &'a [String],
+    /// The number of small packets to each peer.
+    pub count: u32,
+    /// The network whose paths are probed, whichever network the traffic uses; `None` for pings between private
+    /// addresses.
+    pub network: Option<&'a str>,
+}
+
+impl<'a> Request<'a> {
+    /// Pings between private addresses, to these peers.
+    #[must_use]
+    pub const fn of(peers: &'a [String]) -> Self {
+        Self { interface: None, peers, count: COUNT, network: None }
+    }
+}
+
+/// Pings peers, or probes the paths to them.
 ///
 /// # Errors
-/// [`Error::Refused`] if the interface or no interface at all is attached, no peer has the name, or this host is a gateway; [`Error::Host`]
-/// without CAP_NET_RAW.
-pub async fn run(interface: Option<&str>, wanted: &[String], count: u32) -> Result<Report, Error> {
+/// [`Error::Refused`] if no interface (with this name, of this network) is attached, no peer has the name, or this host
+/// is a gateway; [`Error::Host`] without CAP_NET_RAW.
+pub async fn run(request: &Request<'_>) -> Result<Report, Error> {
+    let Request { interface, peers: wanted, count, network } = *request;
     privileges::require(Task::UseMaps)?;
     let all = attached::undisturbed(async |folders| {
         attached::select(folders, interface)?.into_iter().map(opened).collect()
@@ -154,6 +110,10 @@ pub async fn run(interface: Option<&str>, wanted: &[String], count: u32) -> Resu
     if all.is_empty() {
         return Err(attached::none_attached());
     }
+    let all = match network {
+        Some(network) => path_probes::on_network(all, network)?,
+        None => all,
+    };
     if all.iter().all(|(running, _)| running.local.identity.is_gateway()) {
         return Err(Error::refused(
             "this host is a gateway: the private addresses belong to the hosts behind it",
@@ -173,32 +133,65 @@ pub async fn run(interface: Option<&str>, wanted: &[String], count: u32) -> Resu
     }
     require_found(wanted, &all, &pinged)?;
     let pinged = one_for_each_address(&netlink, pinged).await;
+    let observed = match network {
+        Some(_) => {
+            let all: Vec<_> = pinged.iter().collect();
+            path_probes::observe(&netlink, &snapshot, &all, count, nonce()).await?
+        }
+        None => observe(&netlink, &snapshot, &pinged, count).await?,
+    };
+    let mut peers: Vec<_> =
+        pinged.iter().zip(&observed).map(|(pinged, observed)| report(pinged, observed)).collect();
+    peers.sort_by(|a, b| a.name.cmp(&b.name));
+    networks.sort();
+    networks.dedup();
+    Ok(Report { network: network.map(str::to_owned), peers, networks })
+}
+
+/// Pings between private addresses. Sends path probes to the peers that do not answer.
+async fn observe(
+    netlink: &Netlink,
+    snapshot: &Snapshot,
+    pinged: &[Pinged<'_>],
+    count: u32,
+) -> Result<Vec<Observed>, Error> {
     let mut other_ways = Vec::new();
-    for pinged in &pinged {
-        other_ways.push(other_way(&netlink, &snapshot, pinged).await);
+    for pinged in pinged {
+        other_ways.push(other_way(netlink, snapshot, pinged).await);
     }
-    let before = arrivals(&pinged)?;
+    let before = arrivals(pinged)?;
     let targets: Vec<_> = pinged.iter().map(|pinged| pinged.target.clone()).collect();
     let observed = exchange(&targets, count, nonce()).await.map_err(no_socket)?;
-    let after = arrivals(&pinged)?;
+    let after = arrivals(pinged)?;
     let mut answers: BTreeMap<(&str, u32), u64> = BTreeMap::new();
     for (pinged, observed) in pinged.iter().zip(&observed) {
         *answers.entry(pinged.counter()).or_default() += observed.answers;
     }
     let counts = before.into_iter().zip(after).zip(other_ways);
-    let mut peers = Vec::new();
+    let mut all = Vec::new();
     for ((pinged, observed), ((before, after), other_way)) in
         pinged.iter().zip(observed).zip(counts)
     {
         let rewritten: u64 = after.saturating_sub(before);
         let own = answers.get(&pinged.counter()).copied().unwrap_or(0);
         let (is_native, arrived) = (rewritten < own, rewritten.saturating_sub(own));
-        peers.push(report(pinged, &Observed { is_native, arrived, other_way, ..observed }));
+        all.push(Observed { is_native, arrived, other_way, ..observed });
     }
-    peers.sort_by(|a, b| a.name.cmp(&b.name));
-    networks.sort();
-    networks.dedup();
-    Ok(Report { peers, networks })
+    let is_silent = |(pinged, observed): &(&Pinged<'_>, &mut Observed)| {
+        observed.other_way.is_none() && judge(observed, &known(pinged)) == State::NoAnswer
+    };
+    let mut silent: Vec<_> = pinged.iter().zip(&mut all).filter(is_silent).collect();
+    let probed: Vec<_> = silent.iter().map(|(pinged, _)| *pinged).collect();
+    // A failure to probe leaves the pings' result.
+    match path_probes::observe(netlink, snapshot, &probed, count, nonce()).await {
+        Ok(probes) => {
+            for ((_, observed), probe) in silent.iter_mut().zip(probes) {
+                observed.is_path_open = probe.stamp.is_some_and(|stamp| stamp.from_peer);
+            }
+        }
+        Err(error) => tracing::debug!("no path probes: {error}"),
+    }
+    Ok(all)
 }
 
 /// Opens an attached interface, and reads its peers.
@@ -222,14 +215,15 @@ fn collect<'a>(
         let (private, family) = (addresses.private.0, addresses.family());
         let named = is_named || wanted.iter().any(|word| word.parse() == Ok(private));
         let Some(own) = running.local.identity.single(family) else { continue };
-        let own = own.private().0.address();
         // Packets to a peer that has moved may still go to its former address.
         let is_of = |awaited: &&Awaited| awaited.public == addresses.public;
         let awaited = peer.awaited.iter().find(is_of);
         let public = awaited.map_or(addresses.public, |awaited| awaited.sent_to).0;
+        let underlay = awaited.and_then(|awaited| awaited.sent_from).unwrap_or(own.underlay());
+        let (underlay, from) = (underlay.0.address(), own.private().0.address());
         let mut add = |to: IpAddr| {
-            let target = Target { from: own, to, mtu };
-            pinged.push(Pinged { running, peer, family, public, target });
+            let target = Target { kind: Kind::Ping, from, to, device: None, mtu };
+            pinged.push(Pinged { running, peer, family, public, underlay, target });
         };
         if private.is_single() && named {
             add(private.address());
@@ -269,15 +263,17 @@ async fn other_way(netlink: &Netlink, snapshot: &Snapshot, pinged: &Pinged<'_>) 
     let Target { from, to, .. } = pinged.target;
     let attached = snapshot.find(pinged.running.folder.interface())?;
     let next_hops = netlink.next_hops_to(to, Some(from)).await.ok()?;
-    let leads_there = |link: &Link| {
-        let is_above =
-            link.below == Some(attached.index) || attached.controller == Some(link.index);
-        link.index == attached.index || is_above
-    };
+    let leads_there = |link: &Link| leads_to(link, attached);
     let mut ways = next_hops.iter().filter_map(|next_hop| snapshot.link(next_hop.link));
     let first = ways.next()?;
     let all_differ = !leads_there(first) && !ways.any(leads_there);
     all_differ.then(|| first.name.clone())
+}
+
+/// True if packets by `link` pass the attached interface.
+fn leads_to(link: &Link, attached: &Link) -> bool {
+    let is_above = link.below == Some(attached.index) || attached.controller == Some(link.index);
+    link.index == attached.index || is_above
 }
 
 fn require_found(
@@ -333,58 +329,11 @@ fn no_socket(error: io::Error) -> Error {
     }
 }
 
-fn report(pinged: &Pinged<'_>, observed: &Observed) -> Peer {
+fn known(pinged: &Pinged<'_>) -> Known {
     let attachment = &pinged.running.attachment;
-    let known = Known {
-        digest: match pinged.family {
-            Family::Ipv4 => attachment.digest_v4,
-            Family::Ipv6 => attachment.digest_v6,
-        },
-        is_direct: pinged.peer.peer.direct,
+    let digest = match pinged.family {
+        Family::Ipv4 => attachment.digest_v4,
+        Family::Ipv6 => attachment.digest_v6,
     };
-    let state = judge(observed, &known);
-    let facts = Facts {
-        peer: pinged.peer.peer.name.to_string(),
-        public: pinged.public,
-        own: list(pinged.running.local.identity.names()),
-        interface: pinged.running.folder.interface().to_owned(),
-        revision: Some(attachment.revision).filter(|revision| *revision != 0),
-    };
-    let (what, remedy) = advice(state, &facts, observed);
-    Peer {
-        name: pinged.peer.peer.name.to_string(),
-        private: pinged.target.to.to_string(),
-        public: pinged.public.to_string(),
-        interface: pinged.running.folder.interface().to_owned(),
-        state: state.name(),
-        is_ok: state.is_ok(),
-        sent: observed.sent,
-        received: u32::try_from(observed.times.len()).unwrap_or(u32::MAX),
-        milliseconds: milliseconds(&observed.times),
-        mtu_out: observed.sizes.map(|sizes| sizes.out),
-        mtu_back: observed.sizes.map(|sizes| sizes.back),
-        stamp: observed.stamp.as_ref().map(|stamp| stamp_of(stamp, &known)),
-        arrived: observed.arrived,
-        what,
-        remedy,
-    }
-}
-
-fn stamp_of(stamp: &ReadStamp, known: &Known) -> Stamp {
-    Stamp {
-        source: stamp.source.to_string(),
-        destination: stamp.from_peer.then(|| stamp.destination.to_string()),
-        hop_limit: stamp.hop_limit,
-        version: stamp.from_peer.then(|| stamp.version.clone()),
-        abi_version: stamp.from_peer.then_some(stamp.abi_version),
-        revision: stamp.revision,
-        same_members: stamp.from_peer && stamp.digest == known.digest,
-    }
-}
-
-fn milliseconds(times: &[Duration]) -> Option<[f64; 3]> {
-    let in_ms = |time: Duration| (time.as_secs_f64() * 1e6).round() / 1e3;
-    let (shortest, longest) = (times.iter().min()?, times.iter().max()?);
-    let mean = times.iter().sum::<Duration>().checked_div(u32::try_from(times.len()).ok()?)?;
-    Some([*shortest, mean, *longest].map(in_ms))
+    Known { digest, is_direct: pinged.peer.peer.direct }
 }

@@ -1,0 +1,86 @@
+//! Probes the paths of one network, between this host's underlay address and the peers' public addresses. The peers'
+//! programs answer, so neither a firewall nor the routes of a peer take part.
+
+use std::io;
+
+use nix::errno::Errno;
+
+use super::{Pinged, leads_to};
+use crate::error::Error;
+use crate::host::netlink::Netlink;
+use crate::host::snapshot::Snapshot;
+use crate::model::text::list;
+use crate::ops::attached::Running;
+use crate::ops::ping::{Target, exchange};
+use crate::plan::path_probe::host_in;
+use crate::plan::ping::Observed;
+use crate::plan::ping_message::{Kind, Nonce};
+
+/// Keeps the interfaces on `network`. Without networks in the file, an interface's name stands for its network.
+///
+/// # Errors
+/// [`Error::Refused`] if no interface on the network is attached.
+pub(super) fn on_network<T>(
+    all: Vec<(Running, T)>,
+    network: &str,
+) -> Result<Vec<(Running, T)>, Error> {
+    let name = |running: &Running| {
+        running.network().unwrap_or_else(|| running.folder.interface().to_owned())
+    };
+    let attached = list(all.iter().map(|(running, _)| name(running)));
+    let on: Vec<_> = all.into_iter().filter(|(running, _)| name(running) == network).collect();
+    if on.is_empty() {
+        return Err(Error::refused(
+            format!("no interface on the network {network} is attached"),
+            format!("attach one first (rewrite attach IFACE); attached networks: {attached}"),
+        ));
+    }
+    Ok(on)
+}
+
+/// Probes the path to each of `pinged`, by the attached interface.
+///
+/// # Errors
+/// [`Error::Host`] without CAP_NET_RAW; [`Error::Refused`] if this host lacks its underlay address.
+pub(super) async fn observe(
+    netlink: &Netlink,
+    snapshot: &Snapshot,
+    pinged: &[&Pinged<'_>],
+    count: u32,
+    nonce: Nonce,
+) -> Result<Vec<Observed>, Error> {
+    let mut targets = Vec::new();
+    for pinged in pinged {
+        targets.push(target(netlink, snapshot, pinged).await);
+    }
+    if targets.is_empty() {
+        return Ok(Vec::new());
+    }
+    exchange(&targets, count, nonce).await.map_err(no_socket)
+}
+
+async fn target(netlink: &Netlink, snapshot: &Snapshot, pinged: &Pinged<'_>) -> Target {
+    let (from, to) = (pinged.underlay, host_in(pinged.public, pinged.target.to));
+    let interface = pinged.running.folder.interface();
+    // The host's address may be on a bridge or bond above the attached interface, or on a VLAN.
+    let next_hops = netlink.next_hops_to(to, Some(from)).await.unwrap_or_default();
+    let attached = snapshot.find(interface);
+    let mut links = next_hops.iter().filter_map(|next_hop| snapshot.link(next_hop.link));
+    let way = links.find(|link| attached.is_some_and(|attached| leads_to(link, attached)));
+    let device = way.map_or_else(|| interface.to_owned(), |link| link.name.clone());
+    Target { kind: Kind::PathProbe, from, to, device: Some(device), mtu: pinged.target.mtu }
+}
+
+fn no_socket(error: io::Error) -> Error {
+    match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::EPERM) => Error::host(
+            "ping needs CAP_NET_RAW",
+            "run it as root, or add CAP_NET_RAW (docs/systemd.md)",
+        ),
+        Some(Errno::EADDRNOTAVAIL) => Error::refused(
+            "no interface of this host has the host's underlay address",
+            "ip address shows the addresses; rewrite doctor names the missing one",
+        ),
+        _ => Error::kernel("probing the paths to the peers", error),
+    }
+}
