@@ -143,8 +143,8 @@ pub async fn unless_gateway(
 /// attached interfaces.
 ///
 /// # Errors
-/// [`Error::Refused`] if the interface or no interface at all is attached, no peer has the name, or this host is a gateway; [`Error::Host`]
-/// without CAP_NET_RAW.
+/// [`Error::Refused`] if the interface is not attached, no interface is attached, no peer has the name, or this host is
+/// a gateway; [`Error::Host`] without CAP_NET_RAW.
 pub async fn run(interface: Option<&str>, wanted: &[String], count: u32) -> Result<Report, Error> {
     privileges::require(Task::UseMaps)?;
     let all = attached::undisturbed(async |folders| {
