@@ -22,7 +22,9 @@ use crate::scenario::{CLSACT, Ended, NOTHING_MORE, Scenario, XDP, end};
 use crate::trial_state::state;
 
 const REMEDY: &str = "rewrite detach --gone";
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The time limit for the kernel's deletion of a namespace, which no event announces. One worker of the kernel deletes
+/// the namespaces of all labs on this machine, batch by batch (Linux, net/core/net_namespace.c, cleanup_net).
+const PATIENCE: Duration = Duration::from_secs(120);
 /// The lock file of these tests: one test's `detach --gone` could remove the pins of another test.
 const ALONE: &str = "/run/rewrite-tests-gone-namespaces.lock";
 

@@ -49,6 +49,7 @@ mod maps_half_made;
 mod more_members;
 mod moves;
 mod moves_of_three;
+mod not_saved;
 mod one_interface;
 mod open_traffic;
 mod operators_own;

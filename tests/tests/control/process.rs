@@ -3,22 +3,28 @@
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 use testkit::process::command_line;
-use testkit::wait::wait_until;
 
 const PATIENCE: Duration = Duration::from_secs(15);
+/// The time after which a process that has not ended counts as hung. Commands that take turns wait for all commands
+/// before them, each of which takes several seconds on a busy machine.
+const HUNG: Duration = Duration::from_secs(120);
 
 /// A running process. Dropping this value kills the process.
 pub struct Process {
     line: String,
     child: Child,
+    /// Gets a message when the process has ended.
+    ended: Receiver<()>,
     output: Receiver<String>,
 }
 
@@ -31,10 +37,18 @@ impl Process {
             .stderr(Stdio::piped())
             .spawn()
             .with_context(|| format!("start `{line}`"))?;
+        let pid = Pid::from_raw(i32::try_from(child.id())?);
+        let (ends, ended) = channel();
+        thread::spawn(move || {
+            // Leave the status to `Child`.
+            let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
+            while waitid(Id::Pid(pid), flags) == Err(Errno::EINTR) {}
+            let _ = ends.send(());
+        });
         let (sender, output) = channel();
         collect(child.stdout.take().context("no stdout")?, sender.clone());
         collect(child.stderr.take().context("no stderr")?, sender);
-        Ok(Self { line, child, output })
+        Ok(Self { line, child, ended, output })
     }
 
     pub fn id(&self) -> u32 {
@@ -75,13 +89,15 @@ impl Process {
 
     /// Waits until the process ends, at most for `patience`. Returns the exit status.
     pub fn ends_within(&mut self, patience: Duration) -> Result<ExitStatus> {
-        let what = format!("the end of `{}`", self.line);
-        wait_until(&what, patience, || self.child.try_wait().context("wait for a process"))
+        if self.ended.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
+            bail!("waited {:.1} s in vain: the end of `{}`", patience.as_secs_f64(), self.line);
+        }
+        self.child.wait().context("wait for a process")
     }
 
     /// Waits until the process ends. Returns the exit status and the unread output.
     pub fn end(mut self) -> Result<(ExitStatus, Vec<String>)> {
-        let status = self.ends_within(PATIENCE)?;
+        let status = self.ends_within(HUNG)?;
         Ok((status, self.output.iter().collect()))
     }
 

@@ -117,9 +117,9 @@ impl Host {
         let own =
             previous_underlays::own_move(&self.identity, &membership.identity, &previous_underlays);
         let single = previous_underlays.values().flatten();
-        let own_previous = single.map(|former| former.0.address()).collect();
+        let local_previous = single.map(|former| former.0.address()).collect();
         let handover =
-            Handover { now: NOW, drain: DRAIN, own, own_previous, ..Handover::default() };
+            Handover { now: NOW, drain: DRAIN, own, local_previous, ..Handover::default() };
         let wanted = peer_tables::tables(membership, &slots(membership), 0);
         let current = PeerTables { v4: self.peers.clone(), ..PeerTables::default() };
         let mut next = handover.successor(&current, &wanted).v4;

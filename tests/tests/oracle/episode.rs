@@ -152,27 +152,27 @@ fn compare_state(hosts: &Hosts, memory: &Memory, counted: &Counts) -> Result<Opt
             let _ = writeln!(words, "  counter {name}: expected {expected:?}, got {got:?}");
         }
     }
-    let remembered = hosts.programs.memory(hosts.cluster)?;
+    let held = hosts.programs.memory(hosts.cluster)?;
     for (range, expected) in &memory.marks {
-        let got = remembered.marks.get(range);
+        let got = held.marks.get(range);
         if got != Some(expected) {
             let _ = writeln!(words, "  marks of {range:?}: expected {expected:?}, got {got:?}");
         }
     }
     for (range, expected) in &memory.pairs {
-        let got = remembered.pairs.get(range);
+        let got = held.pairs.get(range);
         if got != Some(expected) {
             let _ = writeln!(words, "  packets to {range:?}: expected {expected:?}, got {got:?}");
         }
     }
     for (key, expected) in &memory.flows {
-        let got = remembered.flows.get(key);
+        let got = held.flows.get(key);
         if got != Some(expected) {
             let _ = writeln!(words, "  {key:?}: expected {expected:?}, got {got:?}");
         }
     }
-    for (key, got) in remembered.flows.iter().filter(|(key, _)| !memory.flows.contains_key(key)) {
-        let _ = writeln!(words, "  {key:?}: expected not to be remembered, got {got:?}");
+    for (key, got) in held.flows.iter().filter(|(key, _)| !memory.flows.contains_key(key)) {
+        let _ = writeln!(words, "  {key:?}: expected no entry, got {got:?}");
     }
     Ok((!words.is_empty()).then(|| Difference::new(words)))
 }

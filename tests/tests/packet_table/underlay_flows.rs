@@ -44,7 +44,7 @@ fn reply<P: Packet>(what: impl Into<String>, sent: &P, packet: &P) -> Row {
         .leaving(SRVB.public, Note::PublicFlows, 1)
 }
 
-/// A row in which `packet` arrives after `sent` left, but belongs to no remembered flow.
+/// A row in which `packet` arrives after `sent` left, but belongs to no known flow.
 fn unrelated<P: Packet>(what: impl Into<String>, sent: &P, packet: &P) -> Row {
     let row = Row::new(Direction::Ingress, what, &public_in(packet).to_frame());
     after_sending(row, sent).rewritten(&private_in(packet).to_frame(), AT_SRVA.slot(SRVB))

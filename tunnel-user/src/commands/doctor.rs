@@ -78,7 +78,8 @@ impl Report {
 /// Looks at this host and the interface or, without a name, all attached interfaces; and pings the peers.
 ///
 /// # Errors
-/// [`Error::Refused`] if the interface is not attached, or no interface is; an error if the pins can't be used or the kernel refuses a query.
+/// [`Error::Refused`] if the interface is not attached, or if none is; an error if the pins can't be used or
+/// the kernel refuses a query.
 pub async fn run(interface: Option<&str>) -> Result<Report, Error> {
     let request = status::Request {
         interface: interface.map(str::to_owned),

@@ -179,7 +179,7 @@ async fn change(
     let place = place(folder.interface(), attachment.hook, attachment.ingress)?;
     let has_moved = attachment.settings.moved == 1;
     let interface = InterfaceSettings::from(&attachment.settings);
-    let own_previous =
+    let local_previous =
         local::addresses_of(&local_tables::previous_underlays(&maps.local_tables()?));
     let (ended, own) = (ended(edited, maps)?, local::unmoved(has_moved));
     let steps = change_peers(&PeerChange {
@@ -188,7 +188,7 @@ async fn change(
         narrows,
         needed: settings(&edited.membership, &interface, has_moved),
         membership: &edited.membership,
-        options: PeerOptions { drain, ended, own, own_previous },
+        options: PeerOptions { drain, ended, own, local_previous },
         sysctls: arp::wanted(
             link.is_some_and(|link| link.has_hardware_addresses),
             &edited.membership,

@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn a_packet_that_is_not_there_is_refused() {
         let error = read_one(&pcap(1, &[7; 20], 0), 2).unwrap_err().to_string();
-        assert!(error.contains("has 1 packets, and no packet 2"), "{error}");
+        assert!(error.contains("has 1 packet, and no packet 2"), "{error}");
         for file in [&b""[..], b"[[member]]\nname = \"srva\"\n", &pcap(1, &[7; 20], 0)[..50]] {
             let error = read_one(file, 1).unwrap_err().to_string();
             assert!(error.contains("is no whole capture"), "{error}");

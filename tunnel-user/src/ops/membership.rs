@@ -74,8 +74,8 @@ pub async fn change(
     let tables = peer_tables::tables(wanted, &slots.by_name, now.saturating_add(GRACE_PERIOD));
     let current = maps.peers()?;
     let PeerOptions { drain, own, .. } = *options;
-    let (ended, own_previous) = (options.ended.clone(), options.own_previous.clone());
-    let handover = Handover { now, drain: drain.seconds(), ended, own, own_previous };
+    let (ended, local_previous) = (options.ended.clone(), options.local_previous.clone());
+    let handover = Handover { now, drain: drain.seconds(), ended, own, local_previous };
     let mut tables = handover.successor(&current, &tables);
     tracing::debug!("read {} of peers", counted(current.v4.len() + current.v6.len(), "entry"));
     if has_new(&current, &tables) {

@@ -58,7 +58,7 @@ impl Handover {
 
     /// The source address of packets to an awaited peer.
     fn source<A: Address>(&self, next: &Peer<A>, old: &Peer<A>) -> A {
-        let mut previous = self.own_previous.iter().filter_map(|former| A::of(*former));
+        let mut previous = self.local_previous.iter().filter_map(|former| A::of(*former));
         let used = match old.use_former_source {
             // The previous version of rewrite set this flag, and its programs then sent from the former address.
             1 => previous.clone().next(),
@@ -144,9 +144,9 @@ mod tests {
         peer_tables::tables(&Membership::of_text(&text, &["own"]), &slots, 0)
     }
 
-    fn at(seconds: u32, own_previous: &[&str]) -> Handover {
-        let own_previous = own_previous.iter().map(|own| own.parse().unwrap()).collect();
-        Handover { now: NOW + seconds, drain: 30, own_previous, ..Handover::default() }
+    fn at(seconds: u32, local_previous: &[&str]) -> Handover {
+        let local_previous = local_previous.iter().map(|own| own.parse().unwrap()).collect();
+        Handover { now: NOW + seconds, drain: 30, local_previous, ..Handover::default() }
     }
 
     /// Describes each entry: by the source and destination of packets, or by its range and its state.

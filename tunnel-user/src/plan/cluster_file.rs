@@ -289,7 +289,8 @@ mod tests {
         let moved = OF_ALL_KINDS.replace("203.0.113.2", "192.0.2.77").replace("31.0.5", "31.0.9");
         let (before, mut after) = (running(OF_ALL_KINDS, &["srva"]), running(&moved, &["srva"]));
         let previous = "172.31.0.5".parse().unwrap();
-        let handover = Handover { drain: 30, own_previous: vec![previous], ..Handover::default() };
+        let handover =
+            Handover { drain: 30, local_previous: vec![previous], ..Handover::default() };
         after.peers = handover.successor(&before.peers, &after.peers);
         let previous = PreviousUnderlays::from([(
             Private("10.0.0.1".parse().unwrap()),

@@ -26,7 +26,7 @@ pub struct Handover {
     /// This host's move in each family.
     pub own: OwnMove,
     /// The previous underlay addresses that this host still has, the latest address first.
-    pub own_previous: Vec<IpAddr>,
+    pub local_previous: Vec<IpAddr>,
 }
 
 /// This host's move in each family.

@@ -286,9 +286,9 @@ mod tests {
         let tables =
             |text: &str| peer_tables::tables(&Membership::of_text(text, &["srva"]), &slots(), 60);
         let (here, there) = (tables(MIXED), tables(&MIXED.replace("198.51.100.2", "192.0.2.9")));
-        let told = |own_previous: &[&str]| {
-            let own_previous = own_previous.iter().map(|own| own.parse().unwrap()).collect();
-            let handover = Handover { drain: 30, own_previous, ..Handover::default() };
+        let told = |local_previous: &[&str]| {
+            let local_previous = local_previous.iter().map(|own| own.parse().unwrap()).collect();
+            let handover = Handover { drain: 30, local_previous, ..Handover::default() };
             let running = running_of(&handover.successor(&here, &there));
             let [awaited] = running[0].awaited[..] else { panic!("{running:?}") };
             awaited.to_string()

@@ -23,7 +23,7 @@ pub struct Marks {
     pub awaited: bool,
 }
 
-/// The action for packets of a remembered flow or datagram.
+/// The action for packets of a known flow or datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FlowAction {
     /// Both ends are public addresses.

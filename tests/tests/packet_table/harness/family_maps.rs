@@ -26,7 +26,7 @@ where
     const PREFIXES: &'static str;
     /// The name of the map of this host's ranges.
     const LOCAL_MEMBERS: &'static str;
-    /// The name of the map of remembered flows.
+    /// The name of the map of flows.
     const FLOWS: &'static str;
 
     /// Fills the maps with `host`'s entries, and clears the programs' notes.

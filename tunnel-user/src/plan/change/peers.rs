@@ -25,7 +25,7 @@ pub struct PeerOptions {
     /// This host's move.
     pub own: OwnMove,
     /// This host's previous underlay addresses.
-    pub own_previous: Vec<IpAddr>,
+    pub local_previous: Vec<IpAddr>,
 }
 
 impl PeerOptions {
@@ -33,8 +33,8 @@ impl PeerOptions {
     /// underlay addresses.
     #[must_use]
     pub fn of_file(drain: Drain, local: &LocalChange) -> Self {
-        let own_previous = addresses_of(&local.previous_underlays);
-        Self { drain, ended: BTreeSet::new(), own: local.own_move, own_previous }
+        let local_previous = addresses_of(&local.previous_underlays);
+        Self { drain, ended: BTreeSet::new(), own: local.own_move, local_previous }
     }
 }
 

@@ -380,7 +380,7 @@ fn a_host_that_moves_goes_on_at_its_former_address_while_it_has_it() {
     let former = moves.tables().v4[&Range::single([198, 51, 100, 2])];
     assert_eq!((former.role, former.private), (LOCAL_FORMER, [10, 0, 0, 1]));
     let options = PeerOptions::of_file(Drain::NONE, &moves);
-    assert_eq!((options.own.v4, &options.own_previous[..]), (Moved::Now, &held[..1]));
+    assert_eq!((options.own.v4, &options.local_previous[..]), (Moved::Now, &held[..1]));
     let again = LocalChange::following(&after, &moves.tables(), &after, &held);
     assert_eq!((again.own_move.v4, again.has_moved()), (Moved::Before, true));
     assert!(!LocalChange::following(&after, &moves.tables(), &after, &held[1..]).has_moved());
