@@ -129,7 +129,11 @@ impl Netlink {
     }
 
     /// The messages about the filters of the interface in a direction.
-    pub(super) async fn filters(&self, link: u32, direction: Direction) -> Result<Vec<TcMessage>, Error> {
+    pub(super) async fn filters(
+        &self,
+        link: u32,
+        direction: Direction,
+    ) -> Result<Vec<TcMessage>, Error> {
         let mut filters = self.handle().traffic_filter(link as i32);
         let request = match direction {
             Direction::Egress => filters.get().egress(),

@@ -99,9 +99,9 @@ fn harm_of_action(action: &TcAction) -> Option<FilterHarm> {
     match kind? {
         "police" => Some(FilterHarm::Police),
         "gact" => options.any(|options| options.iter().any(drops)).then_some(FilterHarm::Drop),
-        "mirred" => options
-            .any(|options| options.iter().any(redirects))
-            .then_some(FilterHarm::Redirect),
+        "mirred" => {
+            options.any(|options| options.iter().any(redirects)).then_some(FilterHarm::Redirect)
+        }
         _ => None,
     }
 }

@@ -86,8 +86,8 @@ fn xdp_in_front(interface: &status::Interface) -> impl Iterator<Item = Finding> 
         let id = program.id;
         let what = format!("an XDP program, {called} (id {id}), sees packets before rewrite");
         let remedy = format!(
-            "ip link set dev {name} xdp off, if it drops packets of the peers (bpftool prog show id \
-             {id})"
+            "ip link set dev {name} xdp off, or xdpgeneric off, if it drops packets of the peers (bpftool \
+             prog show id {id})"
         );
         Finding::new(Fault::XdpInFront, false, what).on(name).with_remedy(remedy)
     })
