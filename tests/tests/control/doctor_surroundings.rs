@@ -118,11 +118,13 @@ fn a_learnt_path_mtu_is_found_once_the_path_carries_more() -> Result<()> {
         }
     }
     let found = findings(&scenario)?;
-    let told: Vec<_> = found.iter().map(|(id, certain, what, remedy)| {
-        assert_eq!((&id[..], *certain), ("learnt-mtu", false));
-        (what.as_str(), remedy.as_str())
-    });
-    let told: Vec<_> = told.collect();
+    let told: Vec<_> = found
+        .iter()
+        .map(|(id, certain, what, remedy)| {
+            assert_eq!((&id[..], *certain), ("learnt-mtu", false));
+            (what.as_str(), remedy.as_str())
+        })
+        .collect();
     let what = |address: &str| {
         format!(
             "the kernel has learnt a path MTU of 1400 bytes for {address} (srvb), although packets \
@@ -144,7 +146,7 @@ fn cluster_software_that_listens_on_the_public_address_alone_is_found() -> Resul
     let scenario = Scenario::new()?;
     let host = &scenario.lab.a;
     scenario.attach_both(NOTHING_MORE)?;
-    let listen = |address: &str| host.enter(|| TcpListener::bind(address))?.map_err(Into::into);
+    let listen = |address: &str| -> Result<_> { Ok(host.enter(|| TcpListener::bind(address))??) };
     // ssh on all addresses, a web server on the public one, and glusterd on all addresses are right.
     let right: Result<Vec<_>> =
         ["0.0.0.0:22", "198.51.100.2:443", "0.0.0.0:24007"].map(listen).into_iter().collect();
