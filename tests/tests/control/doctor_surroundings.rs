@@ -182,7 +182,8 @@ fn connections_of_the_cluster_between_public_addresses_are_found_and_ssh_is_not(
     let (a, b) = (&scenario.lab.a, &scenario.lab.b);
     scenario.attach_both(NOTHING_MORE)?;
     let connect = |port: u16| -> Result<_> {
-        let listener = b.enter(|| TcpListener::bind((B_PUBLIC, port)))??;
+        // The peer's program rewrites the packets, so a socket at the peer's public address alone would not answer.
+        let listener = b.enter(|| TcpListener::bind(("0.0.0.0", port)))??;
         let from = Some((A_PUBLIC, 0).into());
         let client = a.enter(|| dial_from(from, (B_PUBLIC, port).into()))??;
         Ok((listener, client))
