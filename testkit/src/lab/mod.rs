@@ -33,8 +33,8 @@ pub use self::four_hosts::{FourHosts, SECOND_INTERFACE};
 pub use self::nic::{End, Nic};
 pub use self::one_to_one_nat::TRANSLATED;
 pub use self::vlan::{VLAN_INTERFACE, VLAN_SWITCH};
-pub use self::wiring::{add_address, join};
-use self::wiring::{limit_route, option, set_offloads};
+pub use self::wiring::{add_address, join, limit_route};
+use self::wiring::{option, set_offloads};
 use crate::netns::{NAMED, Namespace};
 
 /// A host's interface to the router. `rewrite` attaches to it.

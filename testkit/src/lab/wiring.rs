@@ -99,7 +99,7 @@ pub(super) fn set_offloads(
 /// Limits the MTU of the route to an interface's own network. The router then answers larger packets with ICMP errors,
 /// but fragments IPv4 packets without DF. The interface itself still receives full-sized packets, which a smaller
 /// interface MTU would not allow.
-pub(super) fn limit_route(router: &Namespace, port: &str, address: IpAddr, mtu: u32) -> Result<()> {
+pub fn limit_route(router: &Namespace, port: &str, address: IpAddr, mtu: u32) -> Result<()> {
     let (network, address_text, mtu) = (network(address), address.to_string(), mtu.to_string());
     let mut words = vec!["ip", option(address), "route", "replace", &network, "dev", port];
     words.extend(["proto", "kernel"]);

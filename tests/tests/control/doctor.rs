@@ -16,7 +16,7 @@ use testkit::traffic::{dial_from, ping};
 use crate::scenario::{NOTHING_MORE, Scenario};
 
 /// The findings of A: id, certainty, description and remedy.
-fn findings(scenario: &Scenario) -> Result<Vec<(String, bool, String, String)>> {
+pub fn findings(scenario: &Scenario) -> Result<Vec<(String, bool, String, String)>> {
     let report = scenario.json(&scenario.lab.a, &["doctor", "--json"])?;
     let findings = report["findings"].as_array().context("no findings")?;
     let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -30,7 +30,7 @@ fn findings(scenario: &Scenario) -> Result<Vec<(String, bool, String, String)>> 
 }
 
 /// Runs a remedy in a shell, as an operator would. The text before the remedy's first comma is the command.
-fn mend(host: &Namespace, remedy: &str) -> Result<()> {
+pub fn mend(host: &Namespace, remedy: &str) -> Result<()> {
     let command = remedy.split(',').next().unwrap_or_default();
     host.run(&["sh", "-c", command]).map(drop)
 }

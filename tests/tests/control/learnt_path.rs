@@ -10,7 +10,7 @@ use testkit::wait::wait_until;
 use crate::scenario::{NOTHING_MORE, Scenario};
 
 /// Sends packets that are too large for the path until the kernel has learnt the path's MTU.
-fn learn(host: &Namespace, family: &Addresses) -> Result<()> {
+pub fn learn(host: &Namespace, family: &Addresses) -> Result<()> {
     let (option, size) = if family.b_private.is_ipv4() { ("-4", "1472") } else { ("-6", "1452") };
     let (from, to) = (family.a_private.to_string(), family.b_private.to_string());
     let route = ["ip", "-d", option, "route", "get", &to, "from", &from];

@@ -22,6 +22,7 @@ mod detach_all;
 mod detach_held;
 mod diff;
 mod doctor;
+mod doctor_surroundings;
 mod dry_run;
 mod dual_stack;
 mod explain;

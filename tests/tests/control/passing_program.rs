@@ -1,4 +1,4 @@
-//! Loads a tc program, given as raw instructions, that passes every packet (TCX_PASS).
+//! Loads a tc program (TCX_PASS) or an XDP program (XDP_PASS), given as raw instructions, that passes every packet.
 
 use std::ffi::CString;
 use std::io;
@@ -15,8 +15,11 @@ use crate::hooks::foreign_pin;
 const BPF_PROG_LOAD: libc::c_long = 5;
 const BPF_OBJ_PIN: libc::c_long = 6;
 const BPF_PROG_TYPE_SCHED_CLS: u32 = 3;
+const BPF_PROG_TYPE_XDP: u32 = 6;
 /// `r0 = 0; exit` as two `struct bpf_insn`; 0 is TCX_PASS.
-const PASS: [u64; 2] = [0xb7, 0x95];
+const TCX_PASS: [u64; 2] = [0xb7, 0x95];
+/// `r0 = 2; exit`; 2 is XDP_PASS.
+const XDP_PASS: [u64; 2] = [0x2_0000_00b7, 0x95];
 
 /// The part of `union bpf_attr` that BPF_PROG_LOAD takes, up to the program's name.
 #[repr(C)]
@@ -41,14 +44,23 @@ struct Pin {
     file_flags: u32,
 }
 
-/// Loads the program under the name `pass_all`, and pins it at a path unique to `host`. Returns the path.
+/// Loads the tc program under the name `pass_all`, and pins it at a path unique to `host`. Returns the path.
 pub fn load_passing(host: &Namespace) -> Result<PathBuf> {
+    load(host, BPF_PROG_TYPE_SCHED_CLS, &TCX_PASS)
+}
+
+/// Loads the XDP program in the same way.
+pub fn load_passing_xdp(host: &Namespace) -> Result<PathBuf> {
+    load(host, BPF_PROG_TYPE_XDP, &XDP_PASS)
+}
+
+fn load(host: &Namespace, prog_type: u32, instructions: &[u64]) -> Result<PathBuf> {
     let mut prog_name = [0; 16];
     prog_name[..8].copy_from_slice(b"pass_all");
     let load = Load {
-        prog_type: BPF_PROG_TYPE_SCHED_CLS,
-        insn_cnt: PASS.len() as u32,
-        insns: PASS.as_ptr() as u64,
+        prog_type,
+        insn_cnt: instructions.len() as u32,
+        insns: instructions.as_ptr() as u64,
         license: c"GPL".as_ptr() as u64,
         log_level: 0,
         log_size: 0,

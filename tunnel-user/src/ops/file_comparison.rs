@@ -205,6 +205,6 @@ mod tests {
 
     #[test]
     fn the_digest_has_the_first_digits_of_sha256sum() {
-        assert_eq!(digest("abc"), "ba7816bf8f01");
+        assert_eq!(digest("abcd"), "88d4266fd4e6");
     }
 }

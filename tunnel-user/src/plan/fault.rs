@@ -64,7 +64,7 @@ faults! {
     Qdisc, "qdisc", "a queueing discipline that loses, delays or holds packets does so to the packets of the peers";
     TcFilter, "tc-filter", "a filter that drops or redirects packets can take packets of the peers";
     XdpInFront, "xdp-in-front", "an XDP program sees packets before rewrite, and can drop or redirect them";
-    PublicListener, "public-listener", "software that listens on the public address alone does not answer peers that dial the private one";
+    PublicListener, "public-listener", "packets of peers arrive at the private address: software that listens on the public address alone does not answer them";
     PublicCluster, "public-cluster", "a connection of the cluster between public addresses ends when one of the hosts moves";
     Conntrack, "conntrack", "with a full connection table, the kernel drops packets of new connections";
 }
