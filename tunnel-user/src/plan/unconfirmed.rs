@@ -76,9 +76,9 @@ mod tests {
     /// The peers' unconfirmed moves after the entries `current` have become those of `there`, in which this host has
     /// moved as `own` says.
     fn told(current: &PeerTables, there: &str, own: Moved) -> Vec<String> {
-        let own_previous = vec![FORMER.parse().unwrap()];
+        let local_previous = vec![FORMER.parse().unwrap()];
         let own = OwnMove { v4: own, v6: Moved::No };
-        let handover = Handover { drain: 30, own, own_previous, ..Handover::default() };
+        let handover = Handover { drain: 30, own, local_previous, ..Handover::default() };
         let next = handover.successor(current, &tables(there));
         let before = Membership::of_text(HERE, &["srva"]).identity;
         let identity = Membership::of_text(there, &["srva"]).identity;
