@@ -104,13 +104,16 @@ async fn learnt_mtus(
     for learnt in netlink.learnt_mtus().await? {
         let LearntMtu { destination, mtu, link } = learnt;
         let peers = memberships.iter().flat_map(|membership| &membership.peers);
-        let mut of_peers =
+        let of_address = |addresses: &&_| {
+            let addresses: &crate::plan::peers::PeerAddresses = addresses;
+            let [private, public] = [addresses.private.0, addresses.public.0];
+            private.contains(destination) || public.contains(destination)
+        };
+        let found =
             peers.flat_map(|peer| peer.addresses.iter().map(move |addresses| (peer, addresses)));
-        let found = of_peers.find(|(_, addresses)| {
-            let both = [addresses.private.0, addresses.public.0];
-            both.iter().any(|prefix| prefix.contains(destination))
-        });
-        let Some((peer, addresses)) = found else { continue };
+        let Some((peer, addresses)) = found.into_iter().find(|(_, of)| of_address(of)) else {
+            continue;
+        };
         let Some(link) = snapshot.link(link) else { continue };
         // The packets to the private and to the public address take the same path.
         let measured = pinged.into_iter().flat_map(|report| &report.peers).find(|result| {
