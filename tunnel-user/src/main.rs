@@ -4,7 +4,6 @@ mod cli;
 mod output;
 
 use std::io::{self, IsTerminal as _};
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -17,7 +16,6 @@ use tunnel_user::commands::{
     apply, attach, check, confirm, detach, diff, doctor, downgrade, dry_run, explain, explain_all,
     peer, ping, revert, run, stats, status, switch,
 };
-use tunnel_user::config::DEFAULT_PATH;
 use tunnel_user::error::{Context as _, Error};
 use tunnel_user::host::clock::monotonic;
 use tunnel_user::host::network_manager::NetworkManager;
@@ -29,7 +27,7 @@ use tunnel_user::trial::GuardState;
 use cli::explain::ExplainArgs;
 use cli::peer::{NetworkArg, PeerCommand};
 use cli::{ApplyArgs, Cli, Command, IngressArg, StatsArgs, StatusArgs};
-use output::suggested_commands::{self, CommandLineOptions, completed};
+use output::suggested_commands::{self, completed};
 use output::trace::Destination;
 use output::{as_json, print, print_text, progress, watch};
 
@@ -52,7 +50,7 @@ const VERBOSE: &str = "warn,netlink_proto=error,tunnel_user=debug,rewrite=debug"
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    suggested_commands::set(options(&cli));
+    suggested_commands::set(cli.repeated_options());
     let filter = EnvFilter::new(match cli.command {
         _ if cli.verbose => VERBOSE,
         Command::Run { .. } => DAEMON,
@@ -199,6 +197,8 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
             }
         }
         Command::Explain(args) => code = explain_command(args).await?,
+        Command::Import(args) => code = output::import::import(&args).await?,
+        Command::Init(args) => code = output::import::init(&args).await?,
         Command::Peer(command) => peer_command(command).await?,
         Command::Stats(args) => stats_command(args, cli.verbose).await?,
         Command::Trace(args) => {
@@ -311,26 +311,6 @@ fn difference_code(difference: &Difference) -> ExitCode {
     match difference.changes.is_empty() {
         true => ExitCode::SUCCESS,
         false => ExitCode::from(EXIT_DIFFERENT),
-    }
-}
-
-/// The options of the command line that suggested commands repeat.
-fn options(cli: &Cli) -> CommandLineOptions {
-    let (config, self_names) = match &cli.command {
-        Command::Attach(args) => (Some(&args.attach.config), &args.attach.self_names[..]),
-        Command::Run { attach, .. } => (Some(&attach.config), &attach.self_names[..]),
-        Command::Apply(args) => (Some(&args.config), &args.self_names[..]),
-        Command::Explain(args) => (Some(&args.config), &[][..]),
-        Command::Diff { config, self_names, .. } | Command::Check { config, self_names, .. } => {
-            (Some(config), &self_names[..])
-        }
-        _ => (None, &[][..]),
-    };
-    let config = config.filter(|config| config.as_path() != Path::new(DEFAULT_PATH));
-    CommandLineOptions {
-        netns: cli.netns.clone(),
-        config: config.map(|config| config.display().to_string()),
-        self_names: self_names.to_vec(),
     }
 }
 

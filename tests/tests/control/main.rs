@@ -35,6 +35,7 @@ mod heard;
 mod hook_scripts;
 mod hooks;
 mod host_state;
+mod import;
 mod in_front;
 mod interface_names;
 mod interface_parts;

@@ -17,7 +17,7 @@ pub struct CommandLineOptions {
 static OPTIONS: OnceLock<CommandLineOptions> = OnceLock::new();
 
 /// The commands of rewrite.
-const VERBS: [&str; 15] = [
+const VERBS: [&str; 17] = [
     "apply",
     "attach",
     "check",
@@ -27,6 +27,8 @@ const VERBS: [&str; 15] = [
     "doctor",
     "downgrade",
     "explain",
+    "import",
+    "init",
     "peer",
     "ping",
     "run",
@@ -47,6 +49,16 @@ pub fn set(options: CommandLineOptions) {
 /// Completes the commands in `text`.
 pub fn completed(text: &str) -> String {
     OPTIONS.get().map_or_else(|| text.to_owned(), |options| options.completed(text))
+}
+
+/// A command of another program, as it runs in the network namespace of this command line.
+pub fn in_namespace(command: &str) -> String {
+    let netns = OPTIONS.get().and_then(|options| options.netns.as_ref());
+    let netns = netns.filter(|_| !command.starts_with(NAME));
+    netns.map_or_else(
+        || command.to_owned(),
+        |netns| format!("nsenter --net=/run/netns/{} {command}", quoted(netns)),
+    )
 }
 
 impl CommandLineOptions {

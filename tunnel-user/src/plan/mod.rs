@@ -22,6 +22,7 @@ pub mod firewall;
 pub mod follow;
 pub mod handover;
 pub mod identity;
+pub mod import;
 pub mod kept_connections;
 pub mod local_tables;
 pub mod longest_match;
