@@ -360,7 +360,11 @@ fn init_without_a_source_writes_an_example_that_check_refuses_with_its_lines() -
     let text = file(&scenario, "example.toml")?;
     ensure!(text.contains("name    = \"srva\"") && text.contains("\"198.51.100.2\""), "{text}");
     let refused = scenario.try_run(host, &["check", "--config", &out])?;
-    refused.require(3, &["example.toml:6: ", "FILL IN"])?;
+    refused.require(4, &[])?;
+    for line in [6, 11, 12] {
+        let wanted = format!("example.toml:{line}: the address is empty");
+        ensure!(refused.stdout.contains(&wanted), "{wanted} is not in {refused:?}");
+    }
     let filled = text.replacen("private = \"\"", "private = \"10.0.0.1\"", 1);
     let filled = filled.replacen("private = \"\"", "private = \"10.0.0.2\"", 1);
     scenario

@@ -18,7 +18,7 @@ pub const BLANK: &str = "FILL IN";
 pub fn text(draft: &Draft, tunnels: &[Tunnel], origin: &str) -> String {
     let mut text = format!(
         "# {origin}\n\
-         # Every host of the cluster has the same file. `rewrite check` checks it.\n"
+         # Every host of the cluster has the same file.\n"
     );
     let ports: BTreeSet<u16> = tunnels.iter().flat_map(|tunnel| tunnel.ports.clone()).collect();
     if !ports.is_empty() {
@@ -110,7 +110,7 @@ mod tests {
             text,
             "\
 # Imported.
-# Every host of the cluster has the same file. `rewrite check` checks it.
+# Every host of the cluster has the same file.
 
 # The tunnel's own packets. Remove this line once the tunnel is gone.
 bypass = [\"udp/4789\"]
@@ -141,7 +141,8 @@ underlay = \"172.31.0.5\"
         let blank =
             "public  = \"\"   # FILL IN: the address at which the other members reach srvb\n";
         assert!(text.contains(blank), "{text}");
-        let refused = config::parse(Path::new("cluster.toml"), &text).unwrap_err().to_string();
+        let refused = config::parse(Path::new("cluster.toml"), &text).unwrap_err();
+        let refused = format!("{refused:#}");
         assert!(refused.contains("cluster.toml:12: ") && refused.contains(BLANK), "{refused}");
     }
 }

@@ -53,7 +53,7 @@ pub fn plan(
         Some(Source::Iptables | Source::Nft) => {
             of_trick(&rules_of_file(&found.rules, draft), interface)
         }
-        _ => of_other_path(&found.tunnels, draft, interface),
+        _ => of_other_path(&found.tunnels, interface),
     };
     way.steps.insert(0, step(copy, []));
     way
@@ -118,7 +118,7 @@ fn of_trick(rules: &[&TrickRule], interface: &str) -> SwitchOver {
 
 /// Where another path still carries the private addresses, all hosts first accept rewritten packets, and then all send
 /// them.
-fn of_other_path(tunnels: &[Tunnel], draft: &Draft, interface: &str) -> SwitchOver {
+fn of_other_path(tunnels: &[Tunnel], interface: &str) -> SwitchOver {
     let path = if tunnels.is_empty() { "the present path" } else { "the tunnel" };
     let mut steps = vec![
         step("on every host: check the file and the host", rewrite("check")),
@@ -131,15 +131,11 @@ fn of_other_path(tunnels: &[Tunnel], draft: &Draft, interface: &str) -> SwitchOv
         step("on every host: send rewritten packets", rewrite(format!("attach {interface}"))),
         step("on every host: ping the peers", rewrite("ping")),
     ];
-    let own = draft.self_member().into_iter().flat_map(|member| &member.addresses);
-    let keep = own.filter_map(|addresses| addresses.private).map(|private| {
-        let length = if private.is_ipv4() { 32 } else { 128 };
-        format!("ip address add {private}/{length} dev lo")
-    });
     let delete = tunnels.iter().map(|tunnel| format!("ip link delete dev {}", tunnel.interface));
     if !tunnels.is_empty() {
-        let what = "once every host answers: keep the private address without the tunnel, and remove the tunnel";
-        steps.push(step(what, keep.chain(delete).collect::<Vec<_>>()));
+        // Attach has added the private address to lo, so it stays without the tunnel.
+        let what = "once every host answers: remove the tunnel";
+        steps.push(step(what, delete.collect::<Vec<_>>()));
     }
     let back = vec![
         step(
