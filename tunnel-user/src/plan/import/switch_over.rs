@@ -70,7 +70,7 @@ fn rules_of_file<'a>(rules: &'a [TrickRule], draft: &Draft) -> Vec<&'a TrickRule
 /// A host with the trick and a host with rewrite understand each other, so the hosts go one by one. Connection tracking
 /// goes on to translate the connections that it knows; it ignores packets that are exempted.
 fn of_trick(rules: &[&TrickRule], interface: &str) -> SwitchOver {
-    let all: fn(&Addresses) -> bool = |_| true;
+    let gone: fn(&Addresses) -> bool = |addresses| !matches!(addresses, Addresses::Arriving { .. });
     let tracked: fn(&Addresses) -> bool = |addresses| !addresses.is_stateless();
     let leaving: fn(&Addresses) -> bool =
         |addresses| matches!(addresses, Addresses::Leaving { .. });
@@ -101,7 +101,7 @@ fn of_trick(rules: &[&TrickRule], interface: &str) -> SwitchOver {
     ];
     steps.retain(|step| !step.commands.is_empty());
     let mut back = vec![
-        step("before the last step: add the rules again", add(rules, all)),
+        step("before the last step: add the removed rules again", add(rules, gone)),
         step(
             "let the rules translate the packets that leave",
             end_exemption(rules, Exempted::Leaving),
@@ -145,4 +145,85 @@ fn of_other_path(tunnels: &[Tunnel], interface: &str) -> SwitchOver {
         step("on every host: detach", rewrite(format!("detach {interface}"))),
     ];
     SwitchOver { steps, back }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::trick::Location;
+    use super::super::{FoundHost, HostFacts, draft};
+    use super::*;
+
+    fn nft_rule(addresses: Addresses, chain: &str, handle: u64) -> TrickRule {
+        let (table, chain) = ("ip t".to_owned(), chain.to_owned());
+        let location = Location::Nft { table, chain, handle, statements: format!("s{handle}") };
+        TrickRule { addresses, place: String::new(), location }
+    }
+
+    fn way(source: Source, rules: Vec<TrickRule>, tunnels: Vec<Tunnel>) -> SwitchOver {
+        let host = |is_self, private: [u8; 4], public: [u8; 4]| FoundHost {
+            name: None,
+            is_self,
+            private: private.into(),
+            public: Some(public.into()),
+        };
+        let hosts =
+            vec![host(true, [10, 0, 0, 1], [1, 0, 0, 1]), host(false, [10, 0, 0, 2], [1, 0, 0, 2])];
+        let found = Found { hosts, rules, tunnels, findings: Vec::new() };
+        let draft = draft::draft(&found, &HostFacts::default(), None);
+        plan(Some(source), &found, &draft, "eth0", "/f")
+    }
+
+    fn commands(steps: &[Step]) -> Vec<String> {
+        let line = |command: &String| command.lines().nth(1).unwrap_or(command).to_owned();
+        steps.iter().flat_map(|step| &step.commands).map(line).collect()
+    }
+
+    fn pair(peer: [u8; 4]) -> [IpAddr; 2] {
+        [[10, 0, 0, peer[3]].into(), peer.into()]
+    }
+
+    #[test]
+    fn the_stateless_rule_for_arriving_packets_goes_last() {
+        let [own_private, own_public] = pair([1, 0, 0, 1]);
+        let [peer_private, peer_public] = pair([1, 0, 0, 2]);
+        let leaving = Addresses::Leaving { own_private, own_public, peer_private, peer_public };
+        let arriving = Addresses::Arriving { own_private, own_public, peer_private, peer_public };
+        let rules = vec![nft_rule(leaving, "o", 1), nft_rule(arriving, "p", 2)];
+        let way = way(Source::Nft, rules, Vec::new());
+        assert_eq!(
+            commands(&way.steps),
+            [
+                "rewrite check",
+                "rewrite attach eth0",
+                "delete rule ip t o handle 1",
+                "rewrite ping",
+                "delete rule ip t p handle 2",
+            ]
+        );
+        assert_eq!(commands(&way.back), ["add rule ip t o s1", "rewrite detach eth0"]);
+    }
+
+    #[test]
+    fn rules_about_a_peer_that_the_file_lacks_stay() {
+        let [peer_private, peer_public] = pair([1, 0, 0, 9]);
+        let rule = nft_rule(Addresses::Output { peer_private, peer_public }, "o", 1);
+        let way = way(Source::Nft, vec![rule], Vec::new());
+        assert_eq!(commands(&way.steps), ["rewrite check", "rewrite attach eth0", "rewrite ping"]);
+    }
+
+    #[test]
+    fn a_tunnel_goes_after_both_rounds_of_attach() {
+        let tunnel = Tunnel { interface: "vx0".into(), ports: vec![4789] };
+        let way = way(Source::Vxlan, Vec::new(), vec![tunnel]);
+        assert_eq!(
+            commands(&way.steps),
+            [
+                "rewrite check",
+                "rewrite attach eth0 --no-routes",
+                "rewrite attach eth0",
+                "rewrite ping",
+                "ip link delete dev vx0",
+            ]
+        );
+    }
 }

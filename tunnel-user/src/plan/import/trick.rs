@@ -172,18 +172,17 @@ fn incomplete(public: IpAddr, rules: &[&TrickRule]) -> Option<Finding> {
     let known = rules.iter().find_map(|rule| rule.addresses.peer_private());
     let peer = known.map_or_else(|| public.to_string(), |private| format!("{private} at {public}"));
     let left_out = if known.is_none() { "; the file leaves this peer out" } else { "" };
-    (!missing.is_empty()).then(|| {
-        Finding::of(
-            FindingKind::Incomplete,
-            format!("{peer}: {}", places(rules)),
-            format!(
-                "{} of {} rules are there, and the rule {} is missing{left_out}",
-                present.len(),
-                wanted.len(),
-                list(missing)
-            ),
-        )
-    })
+    let lack = match &missing[..] {
+        [] => return None,
+        [one] => format!("the rule {one} is missing"),
+        several => format!("the rules {} are missing", list(several)),
+    };
+    let (there, all) = (wanted.len().saturating_sub(missing.len()), wanted.len());
+    Some(Finding::of(
+        FindingKind::Incomplete,
+        format!("{peer}: {}", places(rules)),
+        format!("{there} of {all} rules are there, and {lack}{left_out}"),
+    ))
 }
 
 fn places(rules: &[&TrickRule]) -> String {

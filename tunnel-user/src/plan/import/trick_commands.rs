@@ -43,16 +43,20 @@ pub(super) fn exempt(rules: &[&TrickRule], exempted: Exempted) -> Vec<String> {
     tools.map(command).collect()
 }
 
-/// Ends the exemption of packets.
+/// Ends the exemption of packets. The exemption of arriving packets is the last one to end.
 pub(super) fn end_exemption(rules: &[&TrickRule], exempted: Exempted) -> Vec<String> {
     let tracked: Vec<_> = rules.iter().filter(|r| !r.addresses.is_stateless()).copied().collect();
     let tools = by_tool(&tracked).into_iter();
     let (chain, ..) = chain(exempted);
+    let ended = match exempted {
+        Exempted::Arriving => vec![format!("delete table {TABLE}")],
+        Exempted::Leaving => {
+            vec![format!("flush chain {TABLE} {chain}"), format!("delete chain {TABLE} {chain}")]
+        }
+    };
     let command = |(tool, rules): (Option<&str>, Vec<&TrickRule>)| match tool {
         Some(program) => restore(program, "raw", &raw_rules(&rules, exempted, "-D")),
-        None => {
-            nft(&[format!("flush chain {TABLE} {chain}"), format!("delete chain {TABLE} {chain}")])
-        }
+        None => nft(&ended),
     };
     tools.map(command).collect()
 }
