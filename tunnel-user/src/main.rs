@@ -27,7 +27,7 @@ use tunnel_user::trial::{ConfirmWithin, GuardState};
 use cli::explain::ExplainArgs;
 use cli::peer::{NetworkArg, PeerCommand};
 use cli::{ApplyArgs, Cli, Command, IngressArg, StatsArgs, StatusArgs};
-use output::suggested_commands::{self, CommandLineOptions, completed};
+use output::suggested_commands::{self, completed};
 use output::trace::Destination;
 use output::{as_json, print, print_text, progress, watch};
 
@@ -202,6 +202,8 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
             }
         }
         Command::Explain(args) => code = explain_command(args).await?,
+        Command::Import(args) => code = output::import::import(&args).await?,
+        Command::Init(args) => code = output::import::init(&args).await?,
         Command::Peer(command) => peer_command(command).await?,
         Command::Stats(args) => stats_command(args, cli.verbose).await?,
         Command::Trace(args) => {

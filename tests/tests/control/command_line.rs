@@ -19,6 +19,8 @@ const COMMANDS: &[&str] = &[
     "check",
     "diff",
     "explain",
+    "import",
+    "init",
 ];
 
 #[test]

@@ -36,6 +36,7 @@ mod heard;
 mod hook_scripts;
 mod hooks;
 mod host_state;
+mod import;
 mod in_front;
 mod interface_names;
 mod interface_parts;

@@ -2,6 +2,7 @@
 
 pub mod attach;
 pub mod explain;
+pub mod import;
 mod interface;
 pub mod peer;
 mod stats;
@@ -16,6 +17,7 @@ use tunnel_user::trial::ConfirmWithin;
 
 pub use attach::{AttachArgs, AttachCommand, IngressArg};
 use explain::ExplainArgs;
+use import::{ImportArgs, InitArgs};
 use interface::{InterfaceArg, OnlyInterfaceArg, RequiredInterfaceArg};
 use peer::PeerCommand;
 pub use stats::StatsArgs;
@@ -29,6 +31,7 @@ pub use stats::StatsArgs;
     propagate_version = true,
     after_help = "\
 Examples:
+  rewrite init                      write the first file, from what this host has
   rewrite check                     check the file and this host
   rewrite attach eth0               address, routes, programs: the whole job
   rewrite status                    what is attached, what is wrong, who was heard
@@ -275,6 +278,30 @@ The copy has the programs, settings and entries of the attached interface: no pa
 and no counter, flow or entry of the interface changes. With --all, exits with 1 if a packet
 between two members does not arrive as it was sent; that needs no attach and no root.")]
     Explain(ExplainArgs),
+
+    /// Make the cluster file from NAT rules, a tunnel or cluster software, and list the commands of the switch-over
+    #[command(after_help = "\
+Examples:
+  rewrite import --from iptables                     the file, and the commands; changes nothing
+  rewrite import --from vxlan --out cluster.toml
+  rewrite import --from gluster --self srva --out /etc/rewrite/cluster.toml
+  iptables-save | rewrite import --from iptables --input -
+  rewrite import --from nft --json
+
+The file is the same on every host, if the sources are. Exits with 1 if the file needs work: a
+blank, an incomplete set of rules, or a contradiction. docs/import.md has each source.")]
+    Import(ImportArgs),
+
+    /// Write the first cluster file: from the best source on this host, else an example with its addresses
+    #[command(after_help = "\
+Examples:
+  rewrite init
+  rewrite init --self srva
+  rewrite init --out cluster.toml --force
+
+Looks for everything that `rewrite import` reads, and says what is there. Never replaces a file
+without --force. Exits with 1 if the file needs work: rewrite check names the lines.")]
+    Init(InitArgs),
 
     /// Check the file and this host for obstacles to an attach; changes nothing
     #[command(after_help = "Examples:\n  rewrite check\n  rewrite check eth0\n  \

@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 
 use tempfile::{Builder, NamedTempFile};
 
+/// The mode of a new file: the addresses in a cluster file are no secret.
+const NEW_FILE_MODE: u32 = 0o644;
+
 /// A file's next content, in a temporary file of the same folder. Dropping this value removes the temporary file.
 #[derive(Debug)]
 pub struct Replacement {
@@ -67,6 +70,23 @@ impl Replacement {
     }
 }
 
+/// Writes a new file at `path`, in one step, and makes its folder. Never replaces a file.
+///
+/// # Errors
+/// If a file is at `path` already ([`io::ErrorKind::AlreadyExists`]), or this process can't write to the folder.
+pub fn create(path: &Path, text: &str) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)?;
+    let mut next = Builder::new().prefix(".rewrite-").suffix(".toml").tempfile_in(folder)?;
+    next.write_all(text.as_bytes())?;
+    let file = next.as_file();
+    file.set_permissions(fs::Permissions::from_mode(NEW_FILE_MODE))?;
+    file.sync_all()?;
+    next.persist_noclobber(path).map_err(|failure| failure.error)?;
+    File::open(folder)?.sync_all()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,5 +123,18 @@ mod tests {
         let path = folder.path().join("cluster.toml");
         assert!(Replacement::prepare(&path, String::new(), "next").is_err());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_new_file_comes_with_its_folder_and_never_replaces_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rewrite/cluster.toml");
+        create(&path, "new").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o644);
+        let refused = create(&path, "other").unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
     }
 }

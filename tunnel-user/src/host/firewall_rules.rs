@@ -43,10 +43,14 @@ pub fn chains() -> (Vec<Chain>, Vec<String>) {
     (chains, unreadable)
 }
 
-fn output(program: &str, arguments: &[&str]) -> io::Result<Vec<u8>> {
+/// The standard output of a tool.
+///
+/// # Errors
+/// If the tool can't be run, or fails; the error then has its standard error.
+pub(super) fn output(program: &str, arguments: &[&str]) -> io::Result<Vec<u8>> {
     let output = Command::new(program).args(arguments).stdin(Stdio::null()).output();
-    let output =
-        output.map_err(|error| io::Error::other(format!("can't run {program}: {error}")))?;
+    let output = output
+        .map_err(|error| io::Error::new(error.kind(), format!("can't run {program}: {error}")))?;
     if output.status.success() {
         return Ok(output.stdout);
     }

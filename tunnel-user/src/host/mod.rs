@@ -12,6 +12,7 @@ pub mod file_replacement;
 pub mod firewall_rules;
 pub mod forwarding;
 pub mod freed_memory;
+pub mod import_sources;
 pub mod learnt_mtus;
 pub mod link;
 pub mod link_fitness;

@@ -124,6 +124,27 @@ impl Netlink {
         Ok(routes)
     }
 
+    /// The index of the interface of the default route: IPv4 before IPv6, and the lowest metric first. `None` without a
+    /// default route.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub async fn default_link(&self) -> Result<Option<u32>, Error> {
+        for family in Family::ALL {
+            let messages = self.routes_of(family).await?;
+            let is_default = |message: &&RouteMessage| {
+                message.header.destination_prefix_length == 0
+                    && message.header.kind == RouteType::Unicast
+                    && table(message) == MAIN
+            };
+            let best = messages.iter().filter(is_default).min_by_key(|message| metric(message));
+            if let Some(next_hop) = best.and_then(|message| next_hops(message).first().copied()) {
+                return Ok(Some(next_hop.link));
+            }
+        }
+        Ok(None)
+    }
+
     /// The routes of a family in all tables, without the kernel's exceptions for single destinations: a learnt path
     /// MTU or redirect. The kernel lists exceptions among the routes for as long as they last (Linux 5.3,
     /// net/ipv4/fib_trie.c, fnhe_dump_bucket; net/ipv6/route.c, rt6_nh_dump_exceptions).
@@ -222,11 +243,7 @@ fn host_route(family: Family, message: &RouteMessage) -> Option<HostRoute> {
         Family::Ipv6 => header.address_family == AddressFamily::Inet6,
     };
     let attributes = &message.attributes;
-    let metric = attributes
-        .iter()
-        .find_map(|a| if let RouteAttribute::Priority(metric) = a { Some(*metric) } else { None })
-        .unwrap_or(0);
-    if !of_family || table(message) != MAIN || metric > default_metric(family) {
+    if !of_family || table(message) != MAIN || metric(message) > default_metric(family) {
         return None;
     }
     // Skip the default route, which has no destination.
@@ -239,6 +256,14 @@ fn host_route(family: Family, message: &RouteMessage) -> Option<HostRoute> {
             _ => Owner::Other,
         },
     })
+}
+
+/// The metric of a route. The kernel leaves out a metric of 0.
+fn metric(message: &RouteMessage) -> u32 {
+    let mut attributes = message.attributes.iter();
+    attributes
+        .find_map(|a| if let RouteAttribute::Priority(metric) = a { Some(*metric) } else { None })
+        .unwrap_or(0)
 }
 
 /// Reads a route of any table from a message.

@@ -1,6 +1,7 @@
 //! Defines and checks a member's name.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -18,6 +19,12 @@ impl MemberName {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The name of a peer of which only the private address is known: `peer-10-0-0-2`.
+    #[must_use]
+    pub fn of_peer(private: IpAddr) -> Self {
+        Self(format!("peer-{private}").replace(['.', ':'], "-").into())
     }
 }
 

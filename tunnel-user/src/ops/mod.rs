@@ -9,6 +9,7 @@ pub mod drift;
 pub mod endangered_connections;
 pub mod file_comparison;
 pub mod health;
+pub mod import;
 pub mod ping;
 pub mod private_in_arp;
 

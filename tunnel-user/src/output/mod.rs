@@ -10,6 +10,7 @@ pub mod doctor;
 pub mod downgrade;
 pub mod dry_run;
 pub mod explain;
+pub mod import;
 mod pcapng;
 pub mod peers;
 pub mod ping;

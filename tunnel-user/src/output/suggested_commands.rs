@@ -1,7 +1,7 @@
 //! Completes the commands that rewrite suggests. Adds the options of the current command line: the network namespace,
 //! the file and this host's members. The operator can then paste a command as it stands.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use clap::CommandFactory as _;
@@ -42,20 +42,34 @@ fn command_of(verb: &str) -> Option<clap::Command> {
 
 /// True if `command` finds this host in a file, and takes the names of its members.
 fn takes_members(command: &clap::Command) -> bool {
-    command.get_arguments().any(|argument| argument.get_long() == Some("self"))
+    let takes = |name| command.get_arguments().any(|argument| argument.get_long() == Some(name));
+    takes("config") && takes("self")
+}
+
+/// A command of another program, as it runs in the network namespace of this command line.
+pub fn in_namespace(command: &str) -> String {
+    let netns = OPTIONS.get().and_then(|options| options.netns.as_ref());
+    let netns = netns.filter(|_| !command.starts_with(NAME));
+    netns.map_or_else(
+        || command.to_owned(),
+        |netns| format!("nsenter --net=/run/netns/{} {command}", quoted(netns)),
+    )
 }
 
 impl CommandLineOptions {
-    /// The options of `cli` that suggested commands repeat.
+    /// The options of `cli` that suggested commands repeat. A file that `cli` writes is the file of the suggested
+    /// commands.
     pub fn of(cli: &Cli) -> Self {
-        let (config, self_names) = match &cli.command {
-            Command::Attach(args) => (Some(&args.attach.config), &args.attach.self_names[..]),
-            Command::Run { attach, .. } => (Some(&attach.config), &attach.self_names[..]),
-            Command::Apply(args) => (Some(&args.config), &args.self_names[..]),
-            Command::Explain(args) => (Some(&args.config), &[][..]),
+        let (config, self_names): (Option<&PathBuf>, &[String]) = match &cli.command {
+            Command::Attach(args) => (Some(&args.attach.config), &args.attach.self_names),
+            Command::Run { attach, .. } => (Some(&attach.config), &attach.self_names),
+            Command::Apply(args) => (Some(&args.config), &args.self_names),
+            Command::Explain(args) => (Some(&args.config), &[]),
             Command::Diff { config, self_names, .. }
-            | Command::Check { config, self_names, .. } => (Some(config), &self_names[..]),
-            _ => (None, &[][..]),
+            | Command::Check { config, self_names, .. } => (Some(config), self_names),
+            Command::Import(args) => (args.out.as_ref(), &[]),
+            Command::Init(args) => (Some(&args.out), &[]),
+            _ => (None, &[]),
         };
         let config = config.filter(|config| config.as_path() != Path::new(DEFAULT_PATH));
         Self {

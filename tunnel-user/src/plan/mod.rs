@@ -23,6 +23,7 @@ pub mod firewall;
 pub mod follow;
 pub mod handover;
 pub mod identity;
+pub mod import;
 pub mod kept_connections;
 pub mod learnt_mtu;
 pub mod listeners_astray;
