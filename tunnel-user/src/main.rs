@@ -15,7 +15,7 @@ use tracing_subscriber::EnvFilter;
 use tunnel_user::commands::check::Level;
 use tunnel_user::commands::{
     apply, attach, check, confirm, detach, diff, doctor, downgrade, dry_run, explain, explain_all,
-    peer, ping, revert, run, stats, status, switch,
+    metrics, peer, ping, revert, run, stats, status, switch,
 };
 use tunnel_user::config::DEFAULT_PATH;
 use tunnel_user::error::{Context as _, Error};
@@ -23,6 +23,7 @@ use tunnel_user::host::clock::monotonic;
 use tunnel_user::host::network_manager::NetworkManager;
 use tunnel_user::host::network_namespace;
 use tunnel_user::ops::difference::Difference;
+use tunnel_user::plan::metrics::PeersLimit;
 use tunnel_user::plan::peer_edit::Edit;
 use tunnel_user::trial::GuardState;
 
@@ -120,8 +121,9 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
                 }
             }
         }
-        Command::Run { attach, detach_on_exit } => {
-            let detached = run::run(&attach.request(cli.verbose), detach_on_exit).await?;
+        Command::Run { attach, detach_on_exit, metrics } => {
+            let request = attach.request(cli.verbose);
+            let detached = run::run(&request, detach_on_exit, &metrics.options()).await?;
             print(&detached.map_or_else(String::new, |report| output::detach::one(&report)))?;
         }
         Command::Detach(args) => {
@@ -270,7 +272,10 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
 }
 
 async fn stats_command(args: StatsArgs, verbose: bool) -> Result<(), Error> {
-    let StatsArgs { json, watch, interval, peers, reasons } = args;
+    let StatsArgs { json, prometheus, watch, interval, peers, reasons } = args;
+    if prometheus {
+        return print(&metrics::run(PeersLimit::default()).await?);
+    }
     let selection = stats::Selection { peers, reasons };
     let values = match interval {
         Some(seconds) => watch::Values::Rates(Duration::from_secs(seconds.into())),

@@ -46,6 +46,7 @@ mod locks;
 mod lossless;
 mod lost_pins;
 mod maps_half_made;
+mod metrics;
 mod more_members;
 mod moves;
 mod moves_of_three;

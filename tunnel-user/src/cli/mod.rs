@@ -3,6 +3,7 @@
 pub mod attach;
 pub mod explain;
 mod interface;
+mod metrics;
 pub mod peer;
 mod stats;
 pub mod trace;
@@ -17,6 +18,7 @@ use tunnel_user::trial::ConfirmWithin;
 pub use attach::{AttachArgs, AttachCommand, IngressArg};
 use explain::ExplainArgs;
 use interface::{InterfaceArg, RequiredInterfaceArg};
+use metrics::MetricsArgs;
 use peer::PeerCommand;
 pub use stats::StatsArgs;
 
@@ -83,6 +85,7 @@ gets none. A failed attach leaves nothing behind. Back: rewrite detach eth0")]
 Examples:
   rewrite run eth0
   rewrite run eth0 --config cluster.toml --self srva
+  rewrite run eth0 --metrics 127.0.0.1:9114    for Prometheus (docs/monitoring.md)
   systemctl enable --now rewrite@eth0    the same, from the next boot on as well
 
 The daemon attaches the interface, or takes over an attached one. It attaches again when
@@ -95,6 +98,9 @@ docs/systemd.md has the unit.")]
         /// Detach when SIGTERM or SIGINT comes
         #[arg(long)]
         detach_on_exit: bool,
+        /// The metrics.
+        #[command(flatten)]
+        metrics: MetricsArgs,
     },
 
     /// Remove exactly the things that attach added
@@ -170,7 +176,8 @@ Examples:
   rewrite stats --peer srvb --peer 10.0.0.3
   rewrite stats --reason foreign-source
   rewrite stats --watch
-  rewrite stats --json")]
+  rewrite stats --json
+  rewrite stats --prometheus                 as a scrape of rewrite run --metrics")]
     Stats(StatsArgs),
 
     /// Show live packets of the peers, before and after the programs; tcpdump sees one side only

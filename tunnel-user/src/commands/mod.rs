@@ -12,6 +12,7 @@ pub mod downgrade;
 pub mod dry_run;
 pub mod explain;
 pub mod explain_all;
+pub mod metrics;
 pub mod peer;
 pub mod peer_report;
 pub mod ping;

@@ -17,6 +17,7 @@ pub mod link_fitness;
 pub mod link_type;
 pub mod live_namespaces;
 pub mod lock_file;
+pub mod metrics_server;
 pub mod netlink;
 pub mod netlink_routes;
 pub mod netlink_rules;

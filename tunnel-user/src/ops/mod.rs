@@ -8,6 +8,7 @@ pub mod difference;
 pub mod drift;
 pub mod endangered_connections;
 pub mod health;
+pub mod metrics;
 pub mod ping;
 pub mod private_in_arp;
 
