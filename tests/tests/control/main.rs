@@ -47,6 +47,7 @@ mod lossless;
 mod lost_pins;
 mod maps_half_made;
 mod metrics;
+mod metrics_rules;
 mod more_members;
 mod moves;
 mod moves_of_three;
