@@ -162,14 +162,12 @@ impl States {
     }
 }
 
-/// The state of the traffic with a peer. A peer whose answer may still be on its way counts as heard, or as unknown if
-/// it was never heard.
+/// The state of the traffic with a peer. A scrape waits for no answer that may still be on its way: after a pause, a peer
+/// counts as silent from this host's next packet until its answer, and alerts wait longer than that.
 #[must_use]
 pub fn traffic(counters: &PeerCounters, is_direct: bool, now: &Now) -> Traffic {
     let Some(clock) = now.clock else { return Traffic::Unknown };
-    let activity = Activity::of(counters, &clock);
-    let on_its_way = if activity.heard.is_some() { Traffic::Heard } else { Traffic::Unknown };
-    activity.traffic(is_direct, false).unwrap_or(on_its_way)
+    Activity::of(counters, &clock).traffic(is_direct, true).unwrap_or(Traffic::Unknown)
 }
 
 /// The state of the daemon that follows an interface's file.
@@ -224,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_on_its_way_makes_no_peer_silent() {
+    fn a_peer_is_silent_also_while_packets_go_to_it_all_the_time() {
         let clock = Clock { now: 100_000, tick: Duration::from_millis(4) };
         let now = Now { clock: Some(clock), wall: SystemTime::now() };
         let of = |last_sent, last_heard| {
@@ -232,8 +230,9 @@ mod tests {
             let counters = PeerCounters { egress, last_sent, last_heard, ..Default::default() };
             traffic(&counters, false, &now)
         };
-        assert_eq!(of(99_999, 90_000), Traffic::Heard);
-        assert_eq!(of(99_999, 0), Traffic::Unknown);
+        assert_eq!(of(99_999, 99_000), Traffic::Heard);
+        assert_eq!(of(99_999, 90_000), Traffic::Silent);
         assert_eq!(of(99_000, 90_000), Traffic::Silent);
+        assert_eq!(of(0, 0), Traffic::Unknown);
     }
 }
