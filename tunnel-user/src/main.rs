@@ -14,13 +14,14 @@ use tracing_subscriber::EnvFilter;
 use tunnel_user::commands::check::Level;
 use tunnel_user::commands::{
     apply, attach, check, confirm, detach, diff, doctor, downgrade, dry_run, explain, explain_all,
-    peer, ping, revert, run, stats, status, switch,
+    metrics, peer, ping, revert, run, stats, status, switch,
 };
 use tunnel_user::error::{Context as _, Error};
 use tunnel_user::host::clock::monotonic;
 use tunnel_user::host::network_manager::NetworkManager;
 use tunnel_user::host::network_namespace;
 use tunnel_user::ops::difference::Difference;
+use tunnel_user::plan::metrics::PeersLimit;
 use tunnel_user::plan::peer_edit::Edit;
 use tunnel_user::trial::{ConfirmWithin, GuardState};
 
@@ -118,8 +119,9 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
                 }
             }
         }
-        Command::Run { attach, detach_on_exit } => {
-            let detached = run::run(&attach.request(cli.verbose), detach_on_exit).await?;
+        Command::Run { attach, detach_on_exit, metrics } => {
+            let request = attach.request(cli.verbose);
+            let detached = run::run(&request, detach_on_exit, &metrics.options()).await?;
             print(&detached.map_or_else(String::new, |report| output::detach::one(&report)))?;
         }
         Command::Detach(args) => {
@@ -175,15 +177,14 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
                 false => print_text(&output::status::text(&status))?,
             }
         }
-        Command::Ping { peers, network, count, interface, json } => {
-            let (interface, network) = (interface.as_deref(), network.as_deref());
-            let request = ping::Request { interface, peers: &peers, count, network };
+        Command::Ping(args) => {
+            let request = args.request();
             let pinging = ping::run(&request);
             let report = progress::during("pinging the peers", pinging).await?;
             if !report.is_ok() {
                 code = ExitCode::from(EXIT_UNHEALTHY);
             }
-            match json {
+            match args.json {
                 true => print(&as_json(&report)?)?,
                 false => print_text(&output::ping::text(&report))?,
             }
@@ -276,7 +277,10 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
 }
 
 async fn stats_command(args: StatsArgs, verbose: bool) -> Result<(), Error> {
-    let StatsArgs { on, json, watch, interval, peers, reasons } = args;
+    let StatsArgs { on, json, prometheus, watch, interval, peers, reasons } = args;
+    if prometheus {
+        return print(&metrics::run(PeersLimit::default()).await?);
+    }
     let selection = stats::Selection { interface: on.into_name(), peers, reasons };
     let values = match interval {
         Some(seconds) => watch::Values::Rates(Duration::from_secs(seconds.into())),

@@ -59,7 +59,7 @@ fn a_map_is_filled_read_and_emptied_one_by_one() -> Result<()> {
 
 /// The text `cluster` with one more member for each number. `net` is the first two bytes of the members' public
 /// addresses.
-fn members(cluster: &str, numbers: impl Iterator<Item = u32>, net: &str) -> String {
+pub fn members(cluster: &str, numbers: impl Iterator<Item = u32>, net: &str) -> String {
     let mut text = cluster.to_owned();
     for number in numbers {
         let (high, low) = (number / 250, number % 250);

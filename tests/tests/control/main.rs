@@ -48,6 +48,8 @@ mod locks;
 mod lossless;
 mod lost_pins;
 mod maps_half_made;
+mod metrics;
+mod metrics_rules;
 mod more_members;
 mod moves;
 mod moves_of_three;

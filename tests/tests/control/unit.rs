@@ -10,6 +10,7 @@ use testkit::process;
 
 use crate::daemon::Daemon;
 use crate::host_state::HostState;
+use crate::metrics::{SERVED, connect, scrape};
 use crate::scenario::{CLSACT, Ended, NOTHING_MORE, Scenario, XDP, end};
 
 const UNIT: &str = include_str!("../../../packaging/systemd/rewrite@.service");
@@ -68,9 +69,11 @@ fn all_commands(hook: &[&str]) -> Result<()> {
 
     let binary = scenario.rewrite.binary().display().to_string();
     let mut command = limited(host, &capabilities, &binary);
-    let daemon = Daemon::start_command(&scenario, &mut command, hook)?;
+    let daemon = Daemon::start_command(&scenario, &mut command, &[hook, SERVED].concat())?;
     daemon.wait_for("READY=1")?;
     scenario.require_traffic()?;
+    let text = scrape(connect(host)?)?;
+    ensure!(text.contains("rewrite_peers{interface=\"eth0\",state=\"heard\"} 1"), "{text}");
     daemon.require_attaches(1)?;
 
     for words in [
@@ -154,15 +157,19 @@ fn every_system_call_of_the_daemon_is_in_the_filter_of_the_unit() -> Result<()> 
     }
     let filter = UNIT.lines().find_map(|line| line.strip_prefix("SystemCallFilter="));
     let allowed = system_calls(filter.context("the unit has no filter")?)?;
+    let families = UNIT.lines().find_map(|line| line.strip_prefix("RestrictAddressFamilies="));
+    let families: Vec<_> = families.context("the unit names no families")?.split(' ').collect();
     let scenario = Scenario::new()?;
-    let trace = scenario.path("trace");
+    let [trace, text_file] = ["trace", "rewrite.prom"].map(|name| scenario.path(name));
+    let metrics = [SERVED, &["--metrics-textfile", &text_file]].concat();
     for hook in [NOTHING_MORE, CLSACT, XDP] {
         let mut command = scenario.lab.a.command("strace");
         // With -D, the started process is the daemon itself.
         command.args(["-D", "-f", "--signal=none", "-o", &trace]).arg(scenario.rewrite.binary());
-        let more = [hook, &["--detach-on-exit"]].concat();
+        let more = [hook, &metrics, &["--detach-on-exit"]].concat();
         let daemon = Daemon::start_command(&scenario, &mut command, &more)?;
         daemon.wait_for("READY=1")?;
+        scrape(connect(&scenario.lab.a)?)?;
         daemon.terminate()?;
         let text = fs::read_to_string(&trace).context("read the trace")?;
         let made = text.lines().filter_map(|line| {
@@ -171,6 +178,11 @@ fn every_system_call_of_the_daemon_is_in_the_filter_of_the_unit() -> Result<()> 
         for name in made {
             ensure!(allowed.iter().any(|other| other == name), "{name} is not in the filter");
         }
+        for opened in text.split(" socket(").skip(1) {
+            let family = opened.split([',', '|']).next().unwrap_or_default();
+            ensure!(families.contains(&family), "{family} is not among the unit's families");
+        }
+        ensure!(text.contains(" socket(AF_INET, "), "no port: {text}");
         ensure!(text.contains("bpf(") && text.contains("exit_group("), "no trace: {text}");
     }
     Ok(())

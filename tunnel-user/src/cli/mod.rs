@@ -4,14 +4,15 @@ pub mod attach;
 pub mod explain;
 pub mod import;
 mod interface;
+mod metrics;
 pub mod peer;
+mod ping;
 mod stats;
 pub mod trace;
 
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand};
-use tunnel_user::commands::ping::COUNT;
 use tunnel_user::config::DEFAULT_PATH;
 use tunnel_user::trial::ConfirmWithin;
 
@@ -19,7 +20,9 @@ pub use attach::{AttachArgs, AttachCommand, IngressArg};
 use explain::ExplainArgs;
 use import::{ImportArgs, InitArgs};
 use interface::{InterfaceArg, OnlyInterfaceArg, RequiredInterfaceArg};
+use metrics::MetricsArgs;
 use peer::PeerCommand;
+pub use ping::PingArgs;
 pub use stats::StatsArgs;
 
 /// Hosts of a cluster keep their private addresses, while the packets between them travel as plain
@@ -86,6 +89,7 @@ gets none. A failed attach leaves nothing behind. Back: rewrite detach eth0")]
 Examples:
   rewrite run eth0
   rewrite run eth0 --config cluster.toml --self srva
+  rewrite run eth0 --metrics 127.0.0.1:9114    for Prometheus (docs/monitoring.md)
   systemctl enable --now rewrite@eth0    the same, from the next boot on as well
 
 The daemon attaches the interface, or takes over an attached one. It attaches again when
@@ -98,6 +102,9 @@ docs/systemd.md has the unit.")]
         /// Detach when SIGTERM or SIGINT comes
         #[arg(long)]
         detach_on_exit: bool,
+        /// The metrics.
+        #[command(flatten)]
+        metrics: MetricsArgs,
     },
 
     /// Remove exactly the things that attach added
@@ -141,35 +148,7 @@ something is wrong or a peer is silent.")]
     Status(StatusArgs),
 
     /// Send a packet to each peer and back, and say what became of it
-    #[command(after_help = "\
-Examples:
-  rewrite ping                      all peers
-  rewrite ping srvb 10.0.0.3        by name or private address
-  rewrite ping --count 20 --json
-  rewrite ping --interface eth0     the peers of one interface
-  rewrite ping --network ib         all peers on the network ib, whichever the traffic uses
-
-The packets go between the private addresses, as the cluster's own packets do. The peer's
-program stamps them: a stamped answer shows that it handled them. With --network, they go
-between the public addresses, and the peer's program itself answers: that shows the path
-alone, without the firewalls of the peer. Exits with 1 if a peer is not ok, direct or native.")]
-    Ping {
-        /// Peers, by name or private address; all peers by default
-        #[arg(value_name = "PEER")]
-        peers: Vec<String>,
-        /// Probe the paths of this network; without networks in the file, of this interface
-        #[arg(long, value_name = "NETWORK")]
-        network: Option<String>,
-        /// The number of packets to each peer
-        #[arg(long, value_name = "NUMBER", default_value_t = COUNT, value_parser = clap::value_parser!(u32).range(1..=1000))]
-        count: u32,
-        /// Only the peers of this interface; all interfaces by default
-        #[arg(long, value_name = "IFACE")]
-        interface: Option<String>,
-        /// As JSON (docs/json.md)
-        #[arg(long)]
-        json: bool,
-    },
+    Ping(PingArgs),
 
     /// List or change the running peers, at once; with --save, in the file as well
     #[command(subcommand)]
@@ -184,7 +163,8 @@ Examples:
   rewrite stats --reason foreign-source
   rewrite stats --watch
   rewrite stats eth0
-  rewrite stats --json")]
+  rewrite stats --json
+  rewrite stats --prometheus                 as a scrape of rewrite run --metrics")]
     Stats(StatsArgs),
 
     /// Show live packets of the peers, before and after the programs; tcpdump sees one side only

@@ -14,6 +14,9 @@ pub struct StatsArgs {
     /// As JSON (docs/json.md)
     #[arg(long)]
     pub json: bool,
+    /// As Prometheus metrics (docs/monitoring.md)
+    #[arg(long, conflicts_with_all = ["json", "watch", "interval", "peers", "reasons", "iface", "interface"])]
+    pub prometheus: bool,
     /// Repeat every second, until interrupted
     #[arg(long)]
     pub watch: bool,

@@ -14,6 +14,7 @@ pub mod explain;
 pub mod explain_all;
 pub mod import;
 pub mod init;
+pub mod metrics;
 pub mod peer;
 pub mod peer_report;
 pub mod ping;

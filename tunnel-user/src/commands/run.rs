@@ -3,12 +3,14 @@
 
 use std::collections::VecDeque;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, Interval, interval, sleep_until};
 
 use super::attach;
+use super::metrics::{self, DaemonState, Exporter};
 use crate::dataplane::bpffs;
 use crate::dataplane::instance::Instance;
 use crate::dataplane::pins::Folder;
@@ -57,7 +59,11 @@ const MAY_FOLLOW: MayFollow = |folder, content| {
 /// # Errors
 /// If this host can't run the programs, the interface has a daemon already, or the kernel's events can't be received.
 /// The daemon reports an invalid file, and waits for a valid file.
-pub async fn run(request: &Request, detach_on_exit: bool) -> Result<Option<detach::Report>, Error> {
+pub async fn run(
+    request: &Request,
+    detach_on_exit: bool,
+    metrics: &metrics::Options,
+) -> Result<Option<detach::Report>, Error> {
     freed_memory::allocate_in_one_arena();
     privileges::require(Task::LoadPrograms)?;
     // Inside `ip netns exec`, fail at once if no bpffs is mounted: a bpffs mounted later would vanish with this
@@ -67,7 +73,9 @@ pub async fn run(request: &Request, detach_on_exit: bool) -> Result<Option<detac
     }
     let folder = Folder::of(NetworkNamespace::current()?, &request.interface);
     let Some(instance) = claim(&folder, &request.config).await? else { return Ok(None) };
-    let mut daemon = Daemon::new(request, &folder, instance).await?;
+    let state = DaemonState::new(&request.interface);
+    let _exporter = Exporter::start(metrics, &folder, &state)?;
+    let mut daemon = Daemon::new(request, &folder, instance, state).await?;
     let ended = daemon.run().await;
     // After a failure, detach nothing: the service manager starts the daemon again.
     ended?;
@@ -117,6 +125,7 @@ struct Daemon<'a> {
     request: &'a Request,
     folder: &'a Folder,
     instance: Instance,
+    state: Arc<DaemonState>,
     netlink: Netlink,
     began: Instant,
     follow: Follow,
@@ -135,12 +144,14 @@ impl<'a> Daemon<'a> {
         request: &'a Request,
         folder: &'a Folder,
         instance: Instance,
+        state: Arc<DaemonState>,
     ) -> Result<Self, Error> {
         let listen = |kind| signal(kind).context(|| "listening for signals".into());
         Ok(Self {
             request,
             folder,
             instance,
+            state,
             netlink: Netlink::connect()?,
             began: Instant::now(),
             follow: Follow::default(),
@@ -208,6 +219,7 @@ impl<'a> Daemon<'a> {
                     let attach = attach::run_until(self.request, &self.interrupt);
                     match attach.await {
                         Ok(report) => {
+                            self.state.count_attach(true);
                             for left_out in &report.left_out {
                                 tracing::info!("{left_out}");
                             }
@@ -217,6 +229,7 @@ impl<'a> Daemon<'a> {
                         // The main loop receives the signal as the next event.
                         Err(Error::Interrupted) => return false,
                         Err(failure) => {
+                            self.state.count_attach(false);
                             let problem =
                                 drift::problem(&failure, self.folder, &self.netlink).await;
                             Event::Attached(Err(problem))
@@ -248,6 +261,7 @@ impl<'a> Daemon<'a> {
             Report::Follows(_) => None,
             Report::Problem(problem) => Some(problem.line()),
         };
+        self.state.note_follows(problem.is_none());
         self.instance.note(problem.as_deref());
         match report {
             Report::Follows(summary) => tracing::info!("{summary}"),

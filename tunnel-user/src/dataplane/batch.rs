@@ -109,21 +109,72 @@ pub fn delete<K: Pod, V: Pod>(map: &HashMap<MapData, K, V>, keys: &[K]) -> io::R
 /// The kernel's errors.
 pub fn entries<K: Pod, V: Pod>(map: &HashMap<MapData, K, V>) -> io::Result<Vec<(K, V)>> {
     let mut entries = Vec::new();
-    // The number of entries that the buffers hold. The kernel returns whole buckets, and fails with ENOSPC if the first
-    // bucket does not fit: the loop then doubles the buffers.
-    let mut room = BATCH;
-    // The number of the bucket at which the next call continues.
+    for_each(map, |key, value| entries.push((key, value)))?;
+    Ok(entries)
+}
+
+/// Passes each entry to `visit`, and holds one batch in memory. The order and the entries are those of [`entries`].
+///
+/// # Errors
+/// The kernel's errors. `visit` may already have seen some entries, but none if the kernel lacks the command.
+pub fn for_each<K: Pod, V: Pod>(
+    map: &HashMap<MapData, K, V>,
+    mut visit: impl FnMut(K, V),
+) -> io::Result<()> {
+    let shape = Shape { keys: BATCH, values_per_key: 1 };
+    in_batches(map.map(), shape, |keys: &[K], values: &[V]| {
+        keys.iter().zip(values).for_each(|(key, value)| visit(*key, *value));
+    })
+}
+
+/// Passes each key of a per-CPU array, with its values of all possible CPUs, to `visit`, in the order of the keys.
+///
+/// # Errors
+/// The kernel's errors; `InvalidInput` if the size of `V` is not a multiple of 8 bytes, the kernel's unit for per-CPU
+/// values. If the kernel lacks the command, `visit` has seen no key.
+pub fn for_each_of_each_cpu<V: Pod>(
+    map: &PerCpuArray<MapData, V>,
+    cpus: usize,
+    mut visit: impl FnMut(u32, &[V]),
+) -> io::Result<()> {
+    if !size_of::<V>().is_multiple_of(8) || cpus == 0 {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let shape = Shape { keys: (BATCH / cpus).max(1), values_per_key: cpus };
+    in_batches(map.map(), shape, |keys: &[u32], values: &[V]| {
+        keys.iter().zip(values.chunks_exact(cpus)).for_each(|(key, values)| visit(*key, values));
+    })
+}
+
+/// The size of the buffers for a read.
+#[derive(Clone, Copy)]
+struct Shape {
+    /// The number of keys in one batch.
+    keys: usize,
+    /// The number of values under one key: the number of possible CPUs for a per-CPU map.
+    values_per_key: usize,
+}
+
+fn in_batches<K: Pod, V: Pod>(
+    map: &MapData,
+    shape: Shape,
+    mut visit: impl FnMut(&[K], &[V]),
+) -> io::Result<()> {
+    // The number of entries that the buffers hold. For a hash, the kernel returns whole buckets, and fails with ENOSPC
+    // if the first bucket does not fit: the loop then doubles the buffers.
+    let mut room = shape.keys;
+    // The number of the bucket, or the key of the array, at which the next call continues.
     let mut place: Option<u32> = None;
     loop {
         let mut keys: Vec<K> = Vec::with_capacity(room);
-        let mut values: Vec<V> = Vec::with_capacity(room);
+        let mut values: Vec<V> = Vec::with_capacity(room.saturating_mul(shape.values_per_key));
         let mut next: u32 = 0;
         let mut batch = Batch {
             in_batch: place.as_ref().map_or(0, |place| ptr::from_ref(place) as u64),
             out_batch: &raw mut next as u64,
             keys: keys.as_mut_ptr() as u64,
             values: values.as_mut_ptr() as u64,
-            ..of(map.map(), room)?
+            ..of(map, room)?
         };
         let is_last = match call(BPF_MAP_LOOKUP_BATCH, &mut batch) {
             Ok(()) => false,
@@ -137,15 +188,15 @@ pub fn entries<K: Pod, V: Pod>(map: &HashMap<MapData, K, V>) -> io::Result<Vec<(
             },
         };
         let count = usize::try_from(batch.count).unwrap_or(0).min(room);
-        // SAFETY: the kernel has written `count` keys and values, and `count` is at most `room`. Any bytes are a valid
-        // key and a valid value.
+        // SAFETY: the kernel has written `count` keys, and `values_per_key` values for each of them; `count` is at most
+        // `room`, and the buffers have that capacity. Any bytes are a valid key and a valid value.
         unsafe {
             keys.set_len(count);
-            values.set_len(count);
+            values.set_len(count.saturating_mul(shape.values_per_key));
         }
-        entries.extend(keys.into_iter().zip(values));
+        visit(&keys, &values);
         if is_last {
-            return Ok(entries);
+            return Ok(());
         }
         place = Some(next);
     }

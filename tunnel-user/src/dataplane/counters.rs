@@ -24,6 +24,34 @@ impl Maps {
         Ok(values.iter().fold(PeerCounters::default(), |sum, cpu| sum.plus(*cpu)))
     }
 
+    /// Passes the counters of each slot, summed over all CPUs, to `visit`, also of the slots without a peer.
+    ///
+    /// # Errors
+    /// If the kernel refuses. `visit` may already have seen some slots.
+    pub fn for_each_peer_counters(
+        &self,
+        mut visit: impl FnMut(u32, PeerCounters),
+    ) -> Result<(), Error> {
+        let what = || format!("reading {}", maps::PEER_COUNTERS);
+        let cpus =
+            nr_cpus().map_err(|(file, error)| anyhow::anyhow!("{file}: {error}")).context(what)?;
+        let sum = |values: &[PeerCounters]| {
+            values.iter().fold(PeerCounters::default(), |sum, cpu| sum.plus(*cpu))
+        };
+        let batches = batch::for_each_of_each_cpu(&self.peer_counters, cpus, |slot, values| {
+            visit(slot, sum(values));
+        });
+        match batches {
+            Err(error) if batch::is_unsupported(&error) => {
+                for slot in 0..self.peer_counters.len() {
+                    visit(slot, self.peer_counters(slot)?);
+                }
+                Ok(())
+            }
+            result => result.context(what),
+        }
+    }
+
     /// Sets the counters of these slots to zero.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use aya::maps::{HashMap, MapData};
 use tunnel_common::flows::{Flow, FlowState, LEFT_ALONE};
 use tunnel_common::local_members::LocalRange;
 use tunnel_common::maps;
-use tunnel_common::peers::{Peer, PeerKey};
+use tunnel_common::peers::{Peer, PeerKey, ROLE_PRIVATE};
 
 use super::maps::full;
 use super::peer_filter::PeerFilter;
@@ -58,6 +58,29 @@ where
     pub fn count(&self) -> Result<usize, Error> {
         let single = self.peers.entries().context(|| format!("reading {}", self.names.peers))?;
         Ok(single.len().saturating_add(self.prefixes.keys().count()))
+    }
+
+    /// Passes each private entry of `peers_*` and `prefixes_*` to `visit`. Returns the numbers of all entries of the
+    /// two maps.
+    pub fn for_each_private(
+        &self,
+        mut visit: impl FnMut(&Peer<A>),
+    ) -> Result<[(&'static str, usize); 2], Error> {
+        let (mut peers, mut prefixes) = (0, 0);
+        let mut note = |count: &mut usize, entry: Peer<A>| {
+            *count += 1;
+            if entry.role == ROLE_PRIVATE {
+                visit(&entry);
+            }
+        };
+        self.peers
+            .for_each(|_, entry| note(&mut peers, entry))
+            .context(|| format!("reading {}", self.names.peers))?;
+        for entry in self.prefixes.iter() {
+            let (_, entry) = entry.context(|| format!("reading {}", self.names.prefixes))?;
+            note(&mut prefixes, entry);
+        }
+        Ok([(self.names.peers, peers), (self.names.prefixes, prefixes)])
     }
 
     /// Applies changes to `peers_*` and `prefixes_*`. Keeps the given order, except among consecutive changes of one

@@ -43,6 +43,15 @@ pub struct Counts {
     pub rules: usize,
 }
 
+/// The slots of the peers, and the numbers of entries by map.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PeerSlots {
+    /// The slots that a private entry has, each with true if the peer is direct.
+    pub slots: BTreeMap<u32, bool>,
+    /// The number of entries by map.
+    pub entries: BTreeMap<&'static str, usize>,
+}
+
 /// The maps of one attached interface.
 pub struct Maps {
     folder: Folder,
@@ -138,6 +147,23 @@ impl Maps {
             ranges: self.v4.count()?.saturating_add(self.v6.count()?),
             rules: self.bypass.keys().count(),
         })
+    }
+
+    /// The slots of the peers, and the numbers of entries of the maps that hold peers, names and rules.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn peer_slots(&self) -> Result<PeerSlots, Error> {
+        let mut slots: BTreeMap<u32, bool> = BTreeMap::new();
+        let mut note = |slot, direct| *slots.entry(slot).or_default() |= direct == 1;
+        let v4 = self.v4.for_each_private(|entry| note(entry.slot, entry.direct))?;
+        let v6 = self.v6.for_each_private(|entry| note(entry.slot, entry.direct))?;
+        let mut names = 0;
+        self.members
+            .for_each(|_, _| names += 1)
+            .context(|| format!("reading {}", maps::MEMBERS))?;
+        let others = [(maps::MEMBERS, names), (maps::BYPASS, self.bypass.keys().count())];
+        Ok(PeerSlots { slots, entries: v4.into_iter().chain(v6).chain(others).collect() })
     }
 
     /// Applies changes to `peers_v4` and `prefixes_v4` in the given order. The order is undefined only among

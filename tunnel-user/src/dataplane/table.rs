@@ -56,6 +56,21 @@ impl<K: Pod, V: Pod> Table<K, V> {
         }
     }
 
+    /// Passes each entry to `visit`, in no particular order, without a copy of all entries in memory.
+    ///
+    /// # Errors
+    /// If the kernel refuses. `visit` may already have seen some entries.
+    pub fn for_each(&self, mut visit: impl FnMut(K, V)) -> Result<(), MapError> {
+        let batch =
+            self.probe.by_batch("bpf_map_lookup_batch", || batch::for_each(&self.map, &mut visit));
+        match batch {
+            Some(result) => result,
+            None => {
+                self.map.iter().try_for_each(|entry| entry.map(|(key, value)| visit(key, value)))
+            }
+        }
+    }
+
     /// Adds or replaces entries, in no particular order.
     ///
     /// # Errors

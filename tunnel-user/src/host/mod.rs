@@ -20,6 +20,7 @@ pub mod link_type;
 pub mod listening_sockets;
 pub mod live_namespaces;
 pub mod lock_file;
+pub mod metrics_server;
 pub mod netlink;
 pub mod netlink_routes;
 pub mod netlink_rules;

@@ -10,6 +10,7 @@ pub mod endangered_connections;
 pub mod file_comparison;
 pub mod health;
 pub mod import;
+pub mod metrics;
 pub mod ping;
 pub mod private_in_arp;
 

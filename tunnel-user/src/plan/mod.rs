@@ -30,6 +30,7 @@ pub mod listeners_astray;
 pub mod local_tables;
 pub mod longest_match;
 pub mod membership;
+pub mod metrics;
 pub mod move_notices;
 pub mod outcome_advice;
 pub mod packet_summary;

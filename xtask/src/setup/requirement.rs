@@ -106,6 +106,7 @@ const LABS: &[Purpose] =
 const TESTS: &[Purpose] = &[Purpose::Test, Purpose::Vm, Purpose::Bench];
 const GLUSTER: &[Purpose] = &[Purpose::Test];
 const CAPTURE: &[Purpose] = &[Purpose::Test];
+const METRICS: &[Purpose] = &[Purpose::Test];
 const VM: &[Purpose] = &[Purpose::Vm];
 const MANAGERS: &[Purpose] = &[Purpose::Managers];
 const BENCH: &[Purpose] = &[Purpose::Bench];
@@ -124,6 +125,7 @@ pub const DEBIAN_PROGRAMS: &[DebianProgram] = &[
     program("timeout", "coreutils", LABS, "bounds every command"),
     program("iptables", "iptables", TESTS, "the iptables trick, a firewall"),
     program("nft", "nftables", TESTS, "the router's 1:1 NAT"),
+    program("promtool", "prometheus", METRICS, "checks the metrics and the alert rules"),
     program("setpriv", "util-linux", TESTS, "drops privileges"),
     program("ss", "iproute2", TESTS, "lists connections"),
     program("tc", "iproute2", TESTS, "sets foreign filters beside ours"),
