@@ -51,7 +51,7 @@ const VERBOSE: &str = "warn,netlink_proto=error,tunnel_user=debug,rewrite=debug"
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    suggested_commands::set(CommandLineOptions::of(&cli));
+    suggested_commands::set(suggested_commands::CommandLineOptions::of(&cli));
     let filter = EnvFilter::new(match cli.command {
         _ if cli.verbose => VERBOSE,
         Command::Run { .. } => DAEMON,

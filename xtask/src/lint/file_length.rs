@@ -58,7 +58,6 @@ const SHORT: &[(&str, &str)] = &[
         "tunnel-user/src/ops/lock_attached.rs",
         "in attached.rs, it would close a circle with upgrade.rs",
     ),
-    ("tunnel-user/src/cli/stats.rs", "one file a verb"),
     ("tunnel-user/src/commands/dry_run.rs", "one file a verb"),
     ("tunnel-user/src/commands/import.rs", "one file a verb"),
     ("tunnel-user/src/output/progress.rs", "all verbs show it"),

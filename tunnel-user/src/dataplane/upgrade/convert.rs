@@ -327,7 +327,7 @@ mod tests {
     #[test]
     fn reasons_that_the_version_before_lacks_are_named() {
         let lost: Vec<_> = reasons_lost().map(Reason::name).collect();
-        assert_eq!(lost, ["private-destination", "port-conflict", "contended"]);
+        assert_eq!(lost, ["private-destination", "port-conflict", "contended", "probe-answered"]);
     }
 
     #[test]

@@ -197,7 +197,7 @@ COMMIT
                 ("iptables-legacy-save line 12", rule)
             );
             assert!(finding.why.contains(why), "{rule}: {}", finding.why);
-            assert_eq!(found.hosts.len(), 2);
+            assert_eq!(pairs(&found), pairs(&saved(SAVED)), "{rule}");
         }
     }
 

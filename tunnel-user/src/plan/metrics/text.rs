@@ -334,8 +334,8 @@ mod tests {
             "# TYPE rewrite_peer_packets_total counter".to_owned(),
             format!("rewrite_peer_packets_total{{{of},direction=\"egress\"}} 3"),
             format!("rewrite_peer_packets_total{{{of},direction=\"ingress\"}} {}", u64::MAX),
-            format!("rewrite_peer_silent{{{of}}} 0"),
-            "rewrite_map_max_entries{interface=\"eth0\",map=\"members\"} 512".to_owned(),
+            format!("rewrite_peer_silent{{{of}}} 0.0"),
+            "rewrite_map_max_entries{interface=\"eth0\",map=\"members\"} 512.0".to_owned(),
         ] {
             assert!(text.lines().any(|other| other == line), "{line} is not in {text}");
         }
