@@ -187,7 +187,9 @@ fn connections_from_other_addresses_than_the_private_one_are_found() -> Result<(
         ensure!(error.is_some_and(|error| error.raw_os_error() == Some(libc::EINPROGRESS)));
         Ok(socket)
     })??;
-    let found = findings(&scenario)?;
+    // The kernel may send the connection's SYN again during the pings, and doctor counts that packet.
+    let mut found = findings(&scenario)?;
+    found.retain(|(id, ..)| id != "not-rewritten");
     let [(id, false, what, _)] = &found[..] else { panic!("{found:?}") };
     assert_eq!(id, "foreign-connection");
     ensure!(what.contains("from 198.51.100.77 to 10.0.0.2"), "{what}");

@@ -108,6 +108,6 @@ ten.0.0.4 srvd
     #[test]
     fn the_first_name_of_an_address_counts() {
         let names = names("10.0.0.1 a b\n10.0.0.1 c\n127.0.0.1 localhost\n");
-        assert_eq!(names.into_iter().map(|(_, name)| name).collect::<Vec<_>>(), ["a"]);
+        assert_eq!(names.into_values().collect::<Vec<_>>(), ["a"]);
     }
 }
