@@ -103,7 +103,8 @@ fn assert_all_shown(
     );
     assert!(peers.is_sorted_by_key(|running| &running.peer.name));
     for running in peers {
-        let RunningPeer { slot, peer, accepted, former_addresses, awaited } = running;
+        let RunningPeer { slot, peer, accepted, former_addresses, awaited, use_former_source } =
+            running;
         let families: BTreeSet<_> = peer.addresses.iter().map(|a| a.family()).collect();
         assert_eq!(families.len(), peer.addresses.len(), "one address of a family");
         match names.get(slot) {
@@ -118,6 +119,7 @@ fn assert_all_shown(
             + count(&tables.v6, ROLE_FORMER, Some(*slot));
         assert_eq!(former_addresses.len(), expected);
         assert!(awaited.len() <= accepted.len());
+        assert!(use_former_source.is_subset(&families));
     }
 }
 
