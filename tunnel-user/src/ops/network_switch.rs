@@ -83,7 +83,7 @@ pub(crate) async fn execute(
 /// is if its previous interface is no longer attached. The caller holds the interface lock.
 ///
 /// # Errors
-/// The errors of [`routes`] and [`execute`]. The routes are then as before.
+/// The errors of [`routes()`] and [`execute`]. The routes are then as before.
 pub(crate) async fn move_back(
     running: &Running,
     previous: &PreviousRoutes,
