@@ -109,7 +109,7 @@ pub struct Receiver {
     pub version: [u64; 2],
 }
 
-/// The action for packets of a remembered flow or datagram.
+/// The action for packets of a known flow or datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FlowAction {
     /// This host's end is its underlay address, the peer's end a public address: the programs leave the packet alone.

@@ -104,7 +104,7 @@ fn each_command_prints_one_object_with_the_documented_fields() -> Result<()> {
         ("status", "version abi_version interfaces left_behind rolled_back_attaches"),
         ("stats", "interfaces"),
         ("ping --count 1", "peers networks"),
-        ("doctor", "findings interfaces reached"),
+        ("doctor", "findings interfaces pinged reached"),
         (
             "diff --config FILE",
             "interface attached same local_members peers changed_peers addresses routes bypass settings",

@@ -129,7 +129,7 @@ fn before_the_first_attach_all_that_it_brings_is_told_and_then_there() -> Result
     assert_eq!(json["local_members"]["from"], json!([]));
     let checked = scenario.rewrite.run(host, &["check", "--config", &path])?;
     let plan = "an attach of eth0 changes: addresses on lo +1, peers +1, routes +1";
-    let lists = format!("rewrite diff --config {path} --interface eth0 lists them");
+    let lists = format!("rewrite attach --config {path} eth0 --dry-run lists them");
     ensure!(checked.contains(plan) && checked.contains(&lists), "{checked}");
     before.assert_unchanged(host, "after diff and check");
 

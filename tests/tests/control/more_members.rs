@@ -48,7 +48,7 @@ fn grow(more: &[&str]) -> Result<()> {
     let (a, b) = (&scenario.lab.a, &scenario.lab.b);
     scenario.file("many.toml", many(&scenario.lab.cluster_toml()))?;
     scenario.attach_both(more)?;
-    // The programs remember this flow between public addresses. Without the flow's entry, they would rewrite its
+    // The programs have inserted this flow between public addresses. Without the flow's entry, they would rewrite its
     // packets.
     let public = Conversation::start_at_any(a, b, IPV4.a_public, IPV4.b_public)?;
     let private = Conversation::start(a, b, A_PRIVATE.into(), B_PRIVATE.into())?;

@@ -213,7 +213,7 @@ fn a_firewall_here_that_drops_answers_between_private_addresses_is_no_dead_path(
             "add rule inet firewall input ip6 saddr fd00::2 drop",
         ],
     )?;
-    found(&scenario, "filtered", "or here drops ICMP", "on this host and on srvb")
+    found(&scenario, "filtered", "reverse path filter here may drop", "on this host and on srvb")
 }
 
 #[test]

@@ -109,7 +109,7 @@ fn a_dead_network_is_found_while_the_traffic_goes_by_the_other() -> Result<()> {
 }
 
 /// The entries and flows of both hosts on the network `ib`.
-fn remembered(scenario: &Scenario) -> Result<Vec<Value>> {
+fn entries(scenario: &Scenario) -> Result<Vec<Value>> {
     let mut dumps = Vec::new();
     for host in [&scenario.lab.a, &scenario.lab.b] {
         let folder = pins(host)?.join(two_networks::SECOND);
@@ -127,12 +127,12 @@ fn a_hundred_probes_leave_no_flow_and_no_mark_and_count_as_no_traffic() -> Resul
     for host in [a, b] {
         scenario.rewrite.run(host, &["peer", "set", "--all", "--network", "internet"])?;
     }
-    let before = remembered(&scenario)?;
+    let before = entries(&scenario)?;
     for host in [a, b] {
         let ping = ["ping", "--network", "ib", "--count", "100"];
         scenario.try_run(host, &ping)?.require(0, &[])?;
     }
-    let after = remembered(&scenario)?;
+    let after = entries(&scenario)?;
     ensure!(before == after, "before: {before:?}\nafter: {after:?}");
     let stats = scenario.rewrite.run(b, &["stats"])?;
     ensure!(stats.contains("probe-answered"), "{stats}");

@@ -108,8 +108,12 @@ fn traffic_stays_where_its_previous_network_is_gone() -> Result<()> {
     let guard = Guard::of(host)?;
     scenario.rewrite.run(host, &["detach", SECOND])?;
     let ended = scenario.try_run(host, &["apply", "--revert", "eth0"])?;
+    let stays = "nothing to roll back: the traffic of srvb stays where it is";
     ended.require(0, &["ib0 is no longer attached"])?;
+    ensure!(ended.stdout.contains(stays), "{ended:?}");
     guard.wait()?;
     require_by(host, "eth0")?;
+    let status = scenario.rewrite.run(host, &["status", "eth0"])?;
+    ensure!(!status.contains("rolled back") && !status.contains("on trial"), "{status}");
     scenario.require_healthy(host)
 }

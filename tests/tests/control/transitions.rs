@@ -82,7 +82,7 @@ fn an_upgrade_and_a_downgrade_keep_counters_and_remembered_flows() -> Result<()>
     let scenario = Scenario::new()?;
     let (a, b) = (&scenario.lab.a, &scenario.lab.b);
     scenario.attach_both(NOTHING_MORE)?;
-    // The programs remember this flow between public addresses.
+    // The programs have inserted this flow between public addresses.
     let public = Conversation::start_at_any(a, b, IPV4.a_public, IPV4.b_public)?;
     let traffic = OpenTraffic::start(&scenario)?;
     let attached_by = |host| -> Result<(String, u64)> {

@@ -32,7 +32,7 @@ fn there_and_back(hook: &[&str]) -> Result<()> {
     let before = [HostState::of(&lab.a)?, HostState::of(&lab.b)?];
     previous.attach_both(&scenario, hook)?;
 
-    // One session uses private addresses. B's programs remember the flow of the second session, to A's public address.
+    // One session uses private addresses. B's programs insert the flow of the second session, to A's public address.
     let private = Session::between(&lab.a, &lab.b, B_PRIVATE)?;
     let public = Session::between(&lab.b, &lab.a, A_PUBLIC)?;
     private.wait_for_more()?;
@@ -114,7 +114,7 @@ fn many_upgrades_and_downgrades_lose_nothing() -> Result<()> {
     streams.require_none_lost()
 }
 
-/// B's programs remember the flow, and the client on B sends no data that would renew the flow's entry.
+/// B's programs have inserted the flow, and the client on B sends no data that would renew the flow's entry.
 #[test]
 fn a_silent_connection_by_public_addresses_lives_on() -> Result<()> {
     let previous = Previous::locate()?;

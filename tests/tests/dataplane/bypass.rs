@@ -106,7 +106,7 @@ fn no_memory_is_needed_for_a_bypassed_flow() -> Result<()> {
     let server = echo::tcp(b, SSH, FAMILIES.len())?;
     let mut streams = Vec::new();
     for family in FAMILIES {
-        // The connections open before the attach, so the programs remember no flow.
+        // The connections open before the attach, so the programs insert no flow.
         streams.push(a.enter(|| dial(None, SocketAddr::new(family.b_public, SSH)))??);
     }
     for host in [a, b] {

@@ -41,7 +41,7 @@ fn tcp_to_the_public_address_works_beside_tcp_to_the_private_one() -> Result<()>
     let lab = &cluster.lab;
     let server = echo::tcp(&lab.b, PORT, 4)?;
     let mut streams = Vec::new();
-    // Dial the public addresses first, while the programs remember no flow.
+    // Dial the public addresses first, while the programs know no flow.
     for (to, own) in FAMILIES.iter().flat_map(dialled) {
         let stream = lab.a.enter(|| dial(None, to))??;
         assert_eq!(stream.local_addr()?.ip(), own.ip());

@@ -45,8 +45,8 @@ pub enum Fault {
     Block(u64, Difference),
 }
 
-/// If an episode takes longer than this and finds a difference, it runs again: the programs may have forgotten the
-/// entries with the shortest lifetime, half a minute.
+/// If an episode takes longer than this and finds a difference, it runs again: the entries with the shortest lifetime,
+/// half a minute, may have expired.
 const LONGEST: Duration = Duration::from_secs(20);
 
 /// Runs an episode up to the first difference. If counters or memory differ, `run` repeats the episode to find the

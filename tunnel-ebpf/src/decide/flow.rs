@@ -14,13 +14,13 @@ use crate::parse::ip::{Fragment, Ip};
 use crate::parse::transport::{TCP, UDP, ports};
 use crate::tables::{FlowAction, Tables};
 
-/// Remembers the action for replies to a packet. `wire` are the packet's addresses on the wire, `private` are the
-/// corresponding private addresses.
+/// Inserts the flow of a packet, with the action for replies. `wire` are the packet's addresses on the wire, `private`
+/// are the corresponding private addresses.
 ///
-/// Without an action, the packet is from a private address, and this function forgets the packet's flow: the ports and
+/// Without an action, the packet is from a private address, and this function deletes the packet's flow: the ports and
 /// the replies now belong to a flow with private addresses.
 ///
-/// Returns true if the packet belongs to a flow that the programs can remember.
+/// Returns true if the packet belongs to a flow that the programs can insert.
 ///
 /// # Errors
 /// [`Reason::PortConflict`] if the flow is new and a socket has the same ports between the private addresses. On
@@ -51,7 +51,7 @@ pub fn note<F: Family, P: Packet, T: Tables<F::Address>>(
     Ok(true)
 }
 
-/// The action for a packet that answers a remembered flow; `None` for any other packet.
+/// The action for a packet that answers a known flow; `None` for any other packet.
 ///
 /// If the packet is a first fragment, this function remembers the datagram's identification: the later fragments, which
 /// have no ports, get the first fragment's action.
@@ -76,7 +76,7 @@ pub fn of_reply<F: Family, P: Packet, T: Tables<F::Address>>(
     action
 }
 
-/// The action for replies to the quoted packet at `offset`, if the quoted packet belongs to a remembered flow.
+/// The action for replies to the quoted packet at `offset`, if the quoted packet belongs to a known flow.
 #[inline(always)]
 pub fn of_sent<F: Family, P: Packet, T: Tables<F::Address>>(
     packet: &P,

@@ -38,7 +38,7 @@ Examples:
   rewrite check                     check the file and this host
   rewrite attach eth0               address, routes, programs: the whole job
   rewrite status                    what is attached, what is wrong, who was heard
-  rewrite ping                      whether packets arrive at the peers, and answers here
+  rewrite ping                      do packets arrive at the peers, and answers here
   rewrite doctor                    what on this host harms the traffic
   rewrite explain 10.0.0.1 10.0.0.2 what the programs do with a packet
   rewrite run eth0                  attach, and follow the file

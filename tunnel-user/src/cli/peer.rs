@@ -88,7 +88,7 @@ Examples:
         #[command(flatten)]
         by: NetworkArg,
         /// Roll back after this time (60s, 5m), unless you run `rewrite confirm` first
-        #[arg(long, value_name = "TIME")]
+        #[arg(long, value_name = "TIME", conflicts_with = "save")]
         confirm_within: Option<ConfirmWithin>,
         #[command(flatten)]
         save: SaveArgs,
@@ -195,4 +195,20 @@ fn public(text: &str) -> Result<Public, String> {
 
 fn rule(text: &str) -> Result<BypassRule, String> {
     text.parse().map_err(|problem: BypassProblem| format!("{problem}; {}", problem.help()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::super::Cli;
+
+    #[test]
+    fn a_change_on_trial_is_not_saved() {
+        let set = ["rewrite", "peer", "set", "srvb", "--direct", "true"];
+        let is_taken = |more: &[&str]| Cli::try_parse_from([&set[..], more].concat()).is_ok();
+        assert!(is_taken(&["--save"]));
+        assert!(is_taken(&["--confirm-within", "60s"]));
+        assert!(!is_taken(&["--confirm-within", "60s", "--save"]));
+    }
 }

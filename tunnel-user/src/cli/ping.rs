@@ -15,8 +15,9 @@ Examples:
 
 The packets go between the private addresses, as the cluster's own packets do. The peer's
 program stamps them: a stamped answer shows that it handled them. With --network, they go
-between the public addresses, and the peer's program itself answers: that shows the path
-alone, without the firewalls of the peer. Exits with 1 if a peer is not ok, direct or native.")]
+between the public addresses, and the peer's program itself answers (with XDP or IP over
+InfiniBand there, its kernel): that shows the path alone, without the routes and firewalls of
+the peer. Exits with 1 if a peer is not ok, direct or native.")]
 pub struct PingArgs {
     /// Peers, by name or private address; all peers by default
     #[arg(value_name = "PEER")]

@@ -46,7 +46,10 @@ pub async fn run(interface: Option<&str>) -> Result<Trial, Error> {
     if trial.phase != Phase::Applied {
         return Err(halfway(&trial));
     }
-    if let Some(config) = trial.subject.config() {
+    // The next change overwrites the saved previous state: status can't compare with that file.
+    if let Some(config) = trial.subject.config()
+        && Path::new(&config) != state.previous()
+    {
         brought::record_file(&running.folder, Path::new(&config));
     }
     state.discard()?;
@@ -60,7 +63,10 @@ fn no_trial(interface: &str, state: &State) -> Error {
                 "no trial is pending on {interface}: {} was rolled back at {}",
                 last.subject, last.at
             ),
-            format!("try it again: {}", last.subject.again(interface)),
+            format!(
+                "try it again, with the options that it had: {}",
+                last.subject.again(interface)
+            ),
         ),
         _ => Error::refused(
             format!("no trial is pending on {interface}"),

@@ -30,6 +30,8 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// The interfaces that are attached.
     pub interfaces: Vec<String>,
+    /// The number of addresses that were pinged.
+    pub pinged: usize,
     /// The number of pinged addresses whose packets and answers arrived.
     pub reached: usize,
 }
@@ -86,7 +88,7 @@ pub async fn run(interface: Option<&str>) -> Result<Report, Error> {
         require: true,
         ..status::Request::default()
     };
-    let status = status::run(&request).await?;
+    let status = status::without_files(&request).await?;
     let mut findings = Vec::new();
     let (running, memberships) = attached::undisturbed(async |folders| {
         let open = |folder| {
@@ -148,6 +150,7 @@ pub async fn run(interface: Option<&str>) -> Result<Report, Error> {
     Ok(Report {
         findings,
         interfaces: status.interfaces.into_iter().map(|interface| interface.interface).collect(),
+        pinged: peers().count(),
         reached: peers().filter(|peer| peer.is_ok).count(),
     })
 }

@@ -67,9 +67,9 @@ pub struct Explanation {
     pub peer: Option<String>,
     /// The outcome's name: `rewritten`, `left-alone`, or a reason of `rewrite stats`.
     pub outcome: &'static str,
-    /// The verdict: pass or drop.
+    /// The verdict: pass, drop or redirect.
     pub verdict: &'static str,
-    /// The addresses after the program; null if the packet is dropped.
+    /// The addresses after the program; null if the packet is dropped or sent back.
     pub after: Option<Ends>,
     /// The outcome in words.
     pub what: String,

@@ -33,5 +33,6 @@ pub async fn run(request: &Request) -> Result<Import, Error> {
     import::require_free(target)?;
     let facts = import_sources::facts(hosts).await?;
     let found = import::read(*source, input.as_deref(), &facts)?;
+    let facts = if input.is_some() { facts.for_text(&found) } else { facts };
     import::import(*source, &found, &facts, self_name.as_ref(), target)
 }

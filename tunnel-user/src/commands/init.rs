@@ -71,10 +71,10 @@ pub async fn run(request: &Request) -> Result<Init, Error> {
     let mut sources = sources.into_iter();
     let Some((source, mut found, best)) = sources.next() else {
         let example = example(&facts, self_name.as_ref());
-        let origin = "An example: no source of an import is on this host.";
+        let origin = format!("An example: {}.", no_source(&seen));
         let findings = example.findings.clone();
         let parts = (example, findings);
-        let import = import::finish(None, &Found::default(), parts, &facts, origin, target)?;
+        let import = import::finish(None, &Found::default(), parts, &facts, &origin, target)?;
         return Ok(Init { import, seen });
     };
     for (other, _, draft) in sources {
@@ -82,6 +82,15 @@ pub async fn run(request: &Request) -> Result<Init, Error> {
     }
     let import = import::import(source, &found, &facts, self_name.as_ref(), target)?;
     Ok(Init { import, seen })
+}
+
+/// The reason for an example in place of an import.
+#[must_use]
+pub fn no_source(seen: &[Seen]) -> &'static str {
+    match seen.iter().any(|seen| seen.problem.is_some()) {
+        true => "no source that can be read names a peer",
+        false => "no source of an import is on this host",
+    }
 }
 
 /// A file of hosts is a source if all its addresses are of private networks: otherwise it names more than a cluster.
@@ -107,4 +116,17 @@ fn example(facts: &HostFacts, self_name: Option<&MemberName>) -> Draft {
         .into_iter()
         .filter_map(|(name, is_self, addresses)| Some(member(name?, is_self, vec![addresses])));
     Draft::with_blanks(members.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_with_a_problem_is_no_missing_source() {
+        let seen = |problem| Seen { source: Source::Nft, peers: 0, problem };
+        assert_eq!(no_source(&[]), "no source of an import is on this host");
+        let unread = seen(Some("can't run nft".to_owned()));
+        assert_eq!(no_source(&[unread]), "no source that can be read names a peer");
+    }
 }

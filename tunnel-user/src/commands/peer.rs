@@ -113,9 +113,7 @@ pub async fn run(
         Ok(routes) => routes,
         Err(failure) => {
             executor.undo().await;
-            if let Some(begun) = begun {
-                begun.call_off();
-            }
+            drop(begun);
             if let Some(saved) = &saved {
                 saved.restore();
             }

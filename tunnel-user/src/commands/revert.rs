@@ -19,7 +19,7 @@ use crate::ops::{attach, detach, load_file, network_switch};
 use crate::plan::route::RouteChanges;
 use crate::trial::{
     ANOTHER_BEGUN, AttachId, Guard, GuardState, NOT_PENDING, Phase, PreviousRoutes, Rollback,
-    RolledBack, Standing, State, Trial,
+    RolledBack, Standing, State, Subject, Trial,
 };
 
 /// The outcome of the command.
@@ -133,7 +133,8 @@ pub async fn run(asker: &Asker) -> Result<Outcome, Error> {
     Ok(Outcome::WentBack(Box::new((trial, report))))
 }
 
-/// Moves the traffic of the trial's peers back. The caller holds the interface lock.
+/// Moves the traffic of the trial's peers back. If no route changes, ends the trial without a record of a rollback. The
+/// caller holds the interface lock.
 async fn move_back(
     asker: &Asker,
     running: &Running,
@@ -153,8 +154,21 @@ async fn move_back(
             return Err(failure);
         }
     };
+    if routes.set.is_empty() && routes.remove.is_empty() {
+        state.end_trial(guard_to_end(asker, &trial))?;
+        return Ok(Outcome::Nothing(nothing_moved(&trial.subject)));
+    }
     state.roll_back(&rolled_back(&trial), guard_to_end(asker, &trial))?;
     Ok(Outcome::MovedBack(Box::new((trial, routes))))
+}
+
+/// The reason for doing nothing if no traffic has moved back.
+fn nothing_moved(subject: &Subject) -> String {
+    let peers = match subject {
+        Subject::Move { moved: Some(peer), .. } | Subject::Peer { peer } => peer.as_str(),
+        Subject::Move { moved: None, .. } | Subject::File { .. } => "all peers",
+    };
+    format!("the traffic of {peers} stays where it is")
 }
 
 fn rolled_back(trial: &Trial) -> RolledBack {
@@ -256,4 +270,18 @@ fn record(state: &State, trial: &Trial) {
 fn is_attached(interface: &str) -> Result<bool, Error> {
     let folders = pins::folders(NetworkNamespace::current()?)?;
     Ok(folders.iter().any(|folder| folder.interface() == interface))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn traffic_that_stays_is_named() {
+        let subject = |moved| Subject::Move { network: "ib".into(), moved };
+        let one = nothing_moved(&subject(Some("srvb".into())));
+        assert_eq!(one, "the traffic of srvb stays where it is");
+        let all = nothing_moved(&subject(None));
+        assert_eq!(all, "the traffic of all peers stays where it is");
+    }
 }

@@ -109,14 +109,7 @@ pub async fn run(
             Some(Begun::start(&before, subject, time)?)
         }
     };
-    if let Err(failure) =
-        network_switch::execute(running, changes.clone(), &netlink, &interrupt).await
-    {
-        if let Some(begun) = begun {
-            begun.call_off();
-        }
-        return Err(failure);
-    }
+    network_switch::execute(running, changes.clone(), &netlink, &interrupt).await?;
     let trial = begun.map(|begun| begun.finish(folder)).transpose()?;
     Ok(Report {
         interface: folder.interface().into(),

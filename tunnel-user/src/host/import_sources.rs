@@ -85,25 +85,41 @@ pub fn input(path: &Path) -> Result<String, Error> {
 /// the kernel has not: the question would make it.
 ///
 /// # Errors
-/// [`Error::Host`] if a program fails.
+/// [`Error::Host`] if a program fails, the names of the tables can't be read, or the kernel has a table whose program
+/// is missing.
 pub fn iptables() -> Result<Vec<Saved>, Error> {
-    let has_nat = |tables: &str| {
-        fs::read_to_string(tables).is_ok_and(|names| names.lines().any(|name| name == "nat"))
-    };
-    let legacy = LEGACY.into_iter().filter(|(_, tables)| has_nat(tables)).map(|(name, _)| name);
+    let mut programs = Vec::new();
+    for (program, tables) in LEGACY {
+        if has_nat(tables)? {
+            programs.push(program);
+        }
+    }
+    programs.extend(ON_NFT);
     let mut saved = Vec::new();
-    for program in legacy.chain(ON_NFT) {
+    for program in programs {
         match output(&format!("{program}-save"), &["-t", "nat"]) {
             Ok(text) => saved.push(Saved {
                 program: Some(program.to_owned()),
                 text: String::from_utf8_lossy(&text).into_owned(),
             }),
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(_) if ON_NFT.contains(&program) && !Path::new(NF_TABLES).exists() => {}
+            Err(error)
+                if ON_NFT.contains(&program)
+                    && (error.kind() == ErrorKind::NotFound || !Path::new(NF_TABLES).exists()) => {}
             Err(error) => return Err(unanswered(&error)),
         }
     }
     Ok(saved)
+}
+
+/// True if the file of table names has the table `nat`. A missing file names no table.
+fn has_nat(tables: &str) -> Result<bool, Error> {
+    match fs::read_to_string(tables) {
+        Ok(names) => Ok(names.lines().any(|name| name == "nat")),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => {
+            Err(unanswered(&io::Error::new(error.kind(), format!("can't read {tables}: {error}"))))
+        }
+    }
 }
 
 /// The ruleset of nft. Null on a kernel without nf_tables.
@@ -188,4 +204,16 @@ fn unanswered(error: &io::Error) -> Error {
         error.to_string(),
         "install the tool, and run rewrite as root; or save the tool's output, and name it with --input FILE",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_missing_file_names_no_table() {
+        assert!(!has_nat("/nonexistent/ip_tables_names").unwrap());
+        let refused = has_nat("/").unwrap_err().to_string();
+        assert!(refused.contains("can't read /"), "{refused}");
+    }
 }

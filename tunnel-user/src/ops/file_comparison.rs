@@ -13,6 +13,7 @@ use super::attach::resolve::resolve;
 use super::attached::{self, Running};
 use super::{difference, load_file};
 use crate::config::{Clusters, DEFAULT_PATH};
+use crate::dataplane::pins::Folder;
 use crate::dataplane::{brought, instance};
 use crate::error::Error;
 use crate::host::netlink::Netlink;
@@ -58,9 +59,9 @@ pub enum KnownBy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FileState {
-    /// An attach with the file would change nothing.
+    /// `rewrite apply` with the file would change nothing.
     Same,
-    /// An attach with the file would change something.
+    /// `rewrite apply` with the file would change something.
     Differs,
     /// An attach would refuse the file on this host.
     Refused,
@@ -68,14 +69,16 @@ pub enum FileState {
     Unreadable,
 }
 
-/// Compares each attached interface with its file. The result has no entry for an interface whose file is unknown.
+/// Compares the interface `only` or, without a name, each attached interface with its file. The result has no entry for
+/// an interface whose file is unknown, or whose pins are damaged.
 ///
 /// # Errors
-/// If the pins can't be used, or the kernel refuses a query.
-pub async fn of_attached() -> Result<BTreeMap<String, FileComparison>, Error> {
+/// If the pins can't be listed, or the kernel refuses a query.
+pub async fn of_attached(only: Option<&str>) -> Result<BTreeMap<String, FileComparison>, Error> {
+    let is_wanted = |folder: &Folder| only.is_none_or(|only| folder.interface() == only);
     let netlink = Netlink::connect()?;
     let mut files: BTreeMap<PathBuf, File> = BTreeMap::new();
-    for folder in attached::visible()? {
+    for folder in attached::visible()?.into_iter().filter(is_wanted) {
         let Ok(running) = Running::open(folder) else { continue };
         if let Some((path, _)) = path(&running)
             && !files.contains_key(&path)
@@ -86,8 +89,8 @@ pub async fn of_attached() -> Result<BTreeMap<String, FileComparison>, Error> {
     }
     attached::undisturbed(async |folders| {
         let mut all = BTreeMap::new();
-        for folder in folders {
-            let running = Running::open(folder)?;
+        for folder in folders.into_iter().filter(is_wanted) {
+            let Ok(running) = Running::open(folder) else { continue };
             let Some((path, known_by)) = path(&running) else { continue };
             let Some(file) = files.get(&path) else { continue };
             let compared = file.compare(&running, &path, known_by, &netlink).await;
@@ -163,7 +166,7 @@ impl File {
     }
 }
 
-/// True if an attach with the file would change nothing.
+/// True if `rewrite apply` with the file would change nothing.
 async fn is_same(
     running: &Running,
     path: &Path,

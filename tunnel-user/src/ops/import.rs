@@ -140,7 +140,7 @@ pub(crate) fn finish(
     origin: &str,
     target: &Target,
 ) -> Result<Import, Error> {
-    let text = cluster_text::text(&draft, &found.tunnels, origin);
+    let text = cluster_text::text(&draft, source, &found.tunnels, origin);
     let path = target.out.as_deref().unwrap_or(Path::new(config::DEFAULT_PATH));
     let has_blanks = findings.iter().any(|finding| finding.kind == FindingKind::Blank);
     if let Err(error) = config::parse(path, &text)

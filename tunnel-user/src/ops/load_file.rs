@@ -17,6 +17,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The time between two checks for a signal during the wait.
 const INTERVAL: Duration = Duration::from_millis(50);
 
+/// The remedy for a file system that does not answer.
+const REMEDY: &str = "check the server of that file system, or keep the file on a local disk";
+
 /// True while a thread of this process reads a file. The thread may never return: a read from a hanging file system
 /// can't be cancelled.
 static READS: AtomicBool = AtomicBool::new(false);
@@ -34,13 +37,14 @@ impl Drop for Reading {
 /// ends the wait.
 ///
 /// # Errors
-/// If the file is invalid; [`Error::Host`] if its file system does not answer; and an error if a signal came.
+/// If the file is invalid; [`Error::Host`] if its file system, or the file system of an earlier file, does not answer;
+/// and an error if a signal came.
 pub(crate) async fn load(
     path: &Path,
     interrupt: Option<&Interrupt>,
 ) -> Result<(Clusters, String), Error> {
     if READS.swap(true, Ordering::AcqRel) {
-        return Err(unanswered(path));
+        return Err(not_read(path));
     }
     let reading = Reading;
     let owned = path.to_owned();
@@ -61,8 +65,15 @@ pub(crate) async fn load(
 }
 
 fn unanswered(path: &Path) -> Error {
+    let path = path.display();
+    Error::host(format!("{path} can't be read: its file system does not answer"), REMEDY)
+}
+
+/// The error for a file that was not read, because an earlier read still waits.
+fn not_read(path: &Path) -> Error {
+    let path = path.display();
     Error::host(
-        format!("{} can't be read: its file system does not answer", path.display()),
-        "check the server of that file system, or keep the file on a local disk",
+        format!("{path} was not read: the file system of an earlier file does not answer"),
+        REMEDY,
     )
 }

@@ -55,9 +55,9 @@ pub(crate) async fn exchange(folder: &Folder, after: After, drain: Drain) -> Awa
             let interface = folder.interface();
             tracing::warn!(
                 "the change of {interface} is complete, but rewrite can't ask the peers for their \
-                 addresses: {failure}; look with: rewrite status {interface}"
+                 addresses: {failure}; packets may still go to former addresses: rewrite peer list"
             );
-            AwaitedPeers::new()
+            awaited_peers(folder).unwrap_or_default()
         }
     }
 }
@@ -86,6 +86,10 @@ async fn try_exchange(folder: &Folder, after: After, drain: Drain) -> Result<Awa
     if awaited.is_empty() {
         return Ok(AwaitedPeers::new());
     }
+    awaited_peers(folder)
+}
+
+fn awaited_peers(folder: &Folder) -> Result<AwaitedPeers, Error> {
     let (peers, _) = Running::open(folder.clone())?.peers()?;
     let awaited = peers.into_iter().filter(|running| !running.awaited.is_empty());
     Ok(awaited.map(|running| (running.peer.name, running.awaited)).collect())

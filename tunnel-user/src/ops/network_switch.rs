@@ -80,7 +80,8 @@ pub(crate) async fn execute(
 }
 
 /// Moves traffic that goes through the interface of `running` back to the previous interfaces. Leaves traffic where it
-/// is if its previous interface is no longer attached. The caller holds the interface lock.
+/// is if its previous interface is no longer attached, or does not run the programs. The caller holds the interface
+/// lock.
 ///
 /// # Errors
 /// The errors of [`routes()`] and [`execute`]. The routes are then as before.
@@ -100,6 +101,14 @@ pub(crate) async fn move_back(
             tracing::warn!("{interface} is no longer attached: its former traffic stays");
             continue;
         };
+        let runs = match snapshot.find(interface) {
+            Some(link) => carrier.runs_on(link.index, netlink).await,
+            None => false,
+        };
+        if !runs {
+            tracing::warn!("{interface} does not run the programs: its former traffic stays");
+            continue;
+        }
         let mut addresses = carrier.membership()?.peers.into_iter().flat_map(|peer| peer.addresses);
         let is_former = |of: &PeerAddresses| privates.contains(&of.private.to_string());
         let former: Vec<_> = addresses.by_ref().filter(is_former).collect();

@@ -40,11 +40,13 @@ impl Before<'_> {
     }
 }
 
-/// A trial whose change is under way.
+/// A trial whose change is under way. Dropping this value calls the trial off: drop it after the change is undone, or if
+/// the change never began.
 #[derive(Debug)]
 pub(crate) struct Begun {
     state: State,
     trial: Trial,
+    is_finished: bool,
 }
 
 /// A file as the subject of a trial.
@@ -110,18 +112,13 @@ impl Begun {
             phase: Phase::Applying,
             guard: None,
         };
-        let mut begun = Self { state: State::of(folder), trial };
-        match begun.prepare(text.as_deref()) {
-            Ok(()) => Ok(begun),
-            Err(failure) => {
-                begun.call_off();
-                Err(failure)
-            }
-        }
+        let mut begun = Self { state: State::of(folder), trial, is_finished: false };
+        begun.prepare(text.as_deref())?;
+        Ok(begun)
     }
 
     fn prepare(&mut self, before: Option<&str>) -> Result<(), Error> {
-        let Self { state, trial } = self;
+        let Self { state, trial, .. } = self;
         state.begin(trial, before)?;
         trial.guard = Some(Guard::start(trial, state)?);
         state.record(trial)?;
@@ -132,8 +129,9 @@ impl Begun {
     ///
     /// # Errors
     /// If the pins can't be read. The guard then rolls the change back at the deadline.
-    pub fn finish(self, folder: &Folder) -> Result<Trial, Error> {
-        let Self { state, mut trial } = self;
+    pub fn finish(mut self, folder: &Folder) -> Result<Trial, Error> {
+        self.is_finished = true;
+        let (state, mut trial) = (&self.state, self.trial.clone());
         // Read the attach's ID again: a first attach, and an attach that clears the remains of a killed attach, get a
         // new ID.
         trial.attach = AttachId::of(folder, &Running::open(folder.clone())?.attachment)?;
@@ -146,9 +144,13 @@ impl Begun {
         }
         Ok(trial)
     }
+}
 
-    /// Ends a trial whose change was never made, or was undone.
-    pub fn call_off(self) {
+impl Drop for Begun {
+    fn drop(&mut self) {
+        if self.is_finished {
+            return;
+        }
         if let Err(failure) = self.state.end_trial(self.trial.guard.as_ref()) {
             tracing::error!(
                 "rewrite can't delete the record of a trial that it called off: {failure}"
@@ -179,19 +181,14 @@ pub(crate) async fn execute(
     interrupt: &Interrupt,
 ) -> Result<Executed, Error> {
     let folder = resolved.folder.clone();
-    let report = match attach::execute(resolved, netlink, interrupt).await {
-        Ok(report) => report,
-        Err(failure) => {
-            if let Some(begun) = begun {
-                begun.call_off();
-            }
-            return Err(failure);
-        }
-    };
+    let report = attach::execute(resolved, netlink, interrupt).await?;
     let trial = begun.map(|begun| begun.finish(&folder)).transpose()?;
     let state = State::of(&folder);
     if trial.is_none() {
-        brought::record_file(&folder, &resolved.request.config);
+        // The next change overwrites the saved previous state: status can't compare with that file.
+        if resolved.request.config != state.previous() {
+            brought::record_file(&folder, &resolved.request.config);
+        }
         state.discard()?;
     }
     let previous = previous.map(|previous| previous?.save(&state));

@@ -22,22 +22,44 @@ pub fn text(report: &Report) -> String {
     }
     let certain = report.findings.iter().filter(|finding| finding.certain).count();
     let possible = report.findings.len() - certain;
-    let noun = if report.reached == 1 { "address" } else { "addresses" };
-    let reached = format!("{} {noun}", report.reached);
+    let (nothing, pings) = match (report.pinged, report.reached) {
+        (0, _) => ("found nothing that harms the traffic", "no peer was pinged".to_owned()),
+        (_, reached) => {
+            let noun = if reached == 1 { "address" } else { "addresses" };
+            let pings = format!("{reached} {noun} of peers answered a ping");
+            ("nothing harms the traffic", pings)
+        }
+    };
     let _ = match (certain, possible) {
-        (0, 0) => writeln!(
-            text,
-            "{}: {}; {reached} of peers answered a ping",
-            report.interfaces.join(", "),
-            paint(GOOD, "nothing harms the traffic"),
-        ),
+        (0, 0) => {
+            writeln!(text, "{}: {}; {pings}", report.interfaces.join(", "), paint(GOOD, nothing))
+        }
         _ => writeln!(
             text,
-            "{}: {}, {} that may harm; {reached} of peers answered a ping",
+            "{}: {}, {} that may harm; {pings}",
             report.interfaces.join(", "),
             counted(certain, "fault"),
             counted(possible, "finding"),
         ),
     };
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_line_claims_no_more_than_the_pings_have_shown() {
+        let line = |pinged, reached| {
+            let interfaces = vec!["eth0".into()];
+            text(&Report { findings: Vec::new(), interfaces, pinged, reached })
+        };
+        let found = paint(GOOD, "found nothing that harms the traffic");
+        assert_eq!(line(0, 0), format!("eth0: {found}; no peer was pinged\n"));
+        let nothing = paint(GOOD, "nothing harms the traffic");
+        let one = format!("eth0: {nothing}; 1 address of peers answered a ping\n");
+        assert_eq!(line(1, 1), one);
+        assert_eq!(line(2, 2), one.replace("1 address ", "2 addresses "));
+    }
 }

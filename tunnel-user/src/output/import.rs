@@ -57,7 +57,10 @@ fn text(import: &Import, seen: Option<&[Seen]>) -> String {
     let peers = counted(import.draft.peers(), "peer");
     let _ = match import.source {
         Some(source) => writeln!(text, "the file from {source}, with {peers}:"),
-        None => writeln!(text, "no source of an import is on this host; an example to fill in:"),
+        None => {
+            let why = init::no_source(seen.unwrap_or_default());
+            writeln!(text, "{why}; an example to fill in:")
+        }
     };
     let members = &import.draft.members;
     let width = members.iter().map(|member| member.name.as_str().len()).max().unwrap_or_default();

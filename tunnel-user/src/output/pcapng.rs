@@ -10,7 +10,7 @@ use pcap_parser::pcapng::{
     EnhancedPacketBlock, InterfaceDescriptionBlock, OptionCode, PcapNGOption, SectionHeaderBlock,
 };
 use pcap_parser::{Linktype, ToVec};
-use tunnel_common::outcome::{Direction, Verdict};
+use tunnel_common::outcome::{Direction, Reason, Verdict};
 use tunnel_common::settings::ETHERNET_HEADER_LEN;
 use tunnel_common::trace::SNAP_LEN;
 use tunnel_user::commands::trace::Seen;
@@ -89,18 +89,19 @@ impl Capture {
         Ok(Self { file, link_header_len })
     }
 
-    /// Writes a packet on both sides, each with a comment; a dropped packet only on the side that it came from.
+    /// Writes a packet on both sides, each with a comment; a packet that was dropped or sent back only on the side that
+    /// it came from.
     pub fn packet(&mut self, seen: &Seen) -> io::Result<()> {
         let packet = &seen.packet;
-        let is_dropped =
-            packet.outcome.reason().is_some_and(|reason| reason.verdict() == Verdict::Drop);
+        let verdict = packet.outcome.reason().map(Reason::verdict);
+        let ends_here = matches!(verdict, Some(Verdict::Drop | Verdict::Redirect));
         let sides = match packet.direction {
             Direction::Egress => [(HOST, &packet.before), (WIRE, &packet.after)],
             Direction::Ingress => [(WIRE, &packet.before), (HOST, &packet.after)],
         };
         let peer = seen.peer.as_ref().map_or("no peer", |peer| peer.as_str());
         let comment = format!("{peer}: {}", describe_outcome(seen));
-        let written = if is_dropped { 1 } else { 2 };
+        let written = if ends_here { 1 } else { 2 };
         for (side, captured) in sides.into_iter().take(written) {
             self.side(side, captured, seen.at, packet.direction, &comment)?;
         }
@@ -160,7 +161,6 @@ mod tests {
     use std::process::Command;
 
     use etherparse::PacketBuilder;
-    use tunnel_common::outcome::Reason;
     use tunnel_common::trace::{Frame, NO_REASON, Record};
     use tunnel_user::plan::traced_packet::TracedPacket;
 

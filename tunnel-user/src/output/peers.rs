@@ -134,7 +134,7 @@ pub fn changed(report: &peer::Report, wanted_trial: bool) -> Result<String, Erro
     }
     match &report.saved {
         Some(saved) => save(&mut text, saved),
-        None => text.push_str(&unsaved(report)),
+        None => text.push_str(&unsaved(report.follower.as_ref(), report.trial.is_some())),
     }
     Ok(text)
 }
@@ -154,14 +154,19 @@ fn save(text: &mut String, Saved { file, edit, .. }: &Saved) {
     }
 }
 
-/// The end of a change that is not in the file.
-fn unsaved(report: &peer::Report) -> String {
-    let Some(Follower { process, file }) = &report.follower else {
-        return "  the file is unchanged: the next attach follows the file; --save changes both\n"
-            .into();
+/// The end of a change that is not in the file. A change on trial can't be saved, and the daemon waits for its end.
+fn unsaved(follower: Option<&Follower>, is_on_trial: bool) -> String {
+    let Some(Follower { process, file }) = follower else {
+        let save = if is_on_trial { "" } else { "; --save changes both" };
+        return format!("  the file is unchanged: the next attach follows the file{save}\n");
     };
     let process = process.map_or_else(String::new, |id| format!(" (process {id})"));
     let file = file.as_ref().map_or_else(|| "its file".into(), |file| file.display().to_string());
+    if is_on_trial {
+        return format!(
+            "  the daemon{process} will undo this change after the trial, because it follows {file}\n"
+        );
+    }
     format!(
         "  the daemon{process} will undo this change, because it follows {file}\n  \
          with --save, the command changes that file as well\n"
@@ -259,4 +264,23 @@ pub fn switched(report: &switch::Report, wanted_trial: bool) -> Result<String, E
         "  after a detach or a restart of the host, the first network of the file applies"
     );
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_on_trial_has_no_hint_to_save_it() {
+        let daemon = Follower { process: Some(7), file: Some("/etc/a.toml".into()) };
+        for follower in [None, Some(&daemon)] {
+            assert!(unsaved(follower, false).contains("--save"));
+            assert!(!unsaved(follower, true).contains("--save"));
+        }
+        assert_eq!(
+            unsaved(Some(&daemon), true),
+            "  the daemon (process 7) will undo this change after the trial, because it follows \
+             /etc/a.toml\n"
+        );
+    }
 }

@@ -69,7 +69,7 @@ fn before(status: &Status) -> String {
         let _ = writeln!(
             text,
             "the attach of {interface} with {config} was rolled back at {at}, since nobody confirmed \
-             it; try it again: {again}"
+             it; try it again, with the options that it had: {again}"
         );
     }
     text

@@ -16,6 +16,8 @@ pub struct Facts {
     pub interface: String,
     /// The revision of this host's file, if the file has one.
     pub revision: Option<u32>,
+    /// The network whose path was probed; `None` after a ping between private addresses.
+    pub network: Option<String>,
 }
 
 /// The state in words, and the remedy.
@@ -23,7 +25,7 @@ pub struct Facts {
 pub fn advice(state: State, facts: &Facts, observed: &Observed) -> (String, Option<String>) {
     let Facts { peer, public, own, interface, .. } = facts;
     let (what, remedy) = match state {
-        State::Ok => return (same_members(observed), None),
+        State::Ok => return (same_members(peer, observed), None),
         State::Direct => {
             return ("answers from its private address, as a direct peer may".into(), None);
         }
@@ -37,9 +39,15 @@ pub fn advice(state: State, facts: &Facts, observed: &Observed) -> (String, Opti
         State::MtuHole => {
             let out = observed.sizes.map_or(0, |sizes| sizes.out);
             (
-                format!(
-                    "packets above {out} bytes, or their answers, vanish without an ICMP error"
-                ),
+                // A router reports a program's answer that is too large to the peer, and not to this host.
+                match observed.stamp.as_ref().is_some_and(|stamp| stamp.by_program) {
+                    true => {
+                        format!("packets above {out} bytes, or their answers, do not come back")
+                    }
+                    false => format!(
+                        "packets above {out} bytes, or their answers, vanish without an ICMP error"
+                    ),
+                },
                 format!(
                     "let ICMP \"fragmentation needed\" and \"packet too big\" through on the way, \
                      or on both hosts: ip link set {interface} mtu {out}"
@@ -93,7 +101,20 @@ pub fn advice(state: State, facts: &Facts, observed: &Observed) -> (String, Opti
 }
 
 fn no_answer(facts: &Facts, observed: &Observed) -> (String, String) {
-    let Facts { peer, public, interface, .. } = facts;
+    let Facts { peer, public, interface, network, .. } = facts;
+    if let Some(network) = network {
+        let what = match observed.error {
+            Some(_) => failure(observed),
+            None => "nothing comes back".into(),
+        };
+        return (
+            what,
+            format!(
+                "check that {peer} is up, and that {public} is its address on {network}: ip route \
+                 get {public} oif {interface}; on {peer}: rewrite ping --network {network}"
+            ),
+        );
+    }
     if let Some(way) = &observed.other_way {
         return (
             format!("packets to it go by {way}, and none comes back"),
@@ -130,13 +151,24 @@ fn filtered(facts: &Facts, observed: &Observed) -> (String, String) {
         Some(_) => format!(" ({})", failure(observed)),
         None => String::new(),
     };
+    let cause = match observed.arrived {
+        0 => format!(
+            "{peer} ignores pings, sends its answers another way, or lacks its private address; or \
+             a firewall or reverse path filter there or here drops packets between private \
+             addresses"
+        ),
+        arrived => format!(
+            "{arrived} packets from it arrived, so a firewall or reverse path filter here may drop \
+             the answers"
+        ),
+    };
     (
         format!(
-            "the path works and the program there answers, but no ping comes back{reported}: a \
-             firewall on {peer} or here drops ICMP between private addresses, or {peer} ignores pings"
+            "the path works and the program there stamps path probes, but no ping comes \
+             back{reported}: {cause}"
         ),
         format!(
-            "on this host and on {peer}: rewrite doctor; on {peer}: sysctl \
+            "on this host and on {peer}: rewrite doctor; on {peer}: rewrite ping; sysctl \
              net.ipv4.icmp_echo_ignore_all net.ipv6.icmp.echo_ignore_all"
         ),
     )
@@ -153,10 +185,15 @@ fn failure(observed: &Observed) -> String {
     }
 }
 
-fn same_members(observed: &Observed) -> String {
-    match observed.stamp.as_ref().and_then(|stamp| stamp.revision) {
+fn same_members(peer: &str, observed: &Observed) -> String {
+    let stamp = observed.stamp.as_ref();
+    let same = match stamp.and_then(|stamp| stamp.revision) {
         Some(revision) => format!("same members, revision {revision}"),
         None => "same members".into(),
+    };
+    match stamp.is_some_and(|stamp| stamp.by_program) {
+        true => format!("{same}; the routes and firewalls of {peer} were not tried"),
+        false => same,
     }
 }
 
@@ -178,6 +215,7 @@ mod tests {
             own: "srva".into(),
             interface: "eth0".into(),
             revision,
+            network: None,
         }
     }
 
@@ -196,6 +234,11 @@ mod tests {
         Observed { stamp: Some(stamp), ..Observed::default() }
     }
 
+    fn by_program(observed: Observed) -> Observed {
+        let stamp = observed.stamp.map(|stamp| ReadStamp { by_program: true, ..stamp });
+        Observed { stamp, ..observed }
+    }
+
     fn failed(reporter: Option<[u8; 4]>) -> Observed {
         let reporter = reporter.map(Into::into);
         let error = Failure { reporter, what: "no route".into(), is_local: reporter.is_none() };
@@ -211,6 +254,16 @@ mod tests {
         for (state, observed, said) in [
             (State::Ok, stamped(Some(7)), "same members, revision 7"),
             (State::Ok, stamped(None), "same members"),
+            (
+                State::Ok,
+                by_program(stamped(Some(7))),
+                "same members, revision 7; the routes and firewalls of srvb were not tried",
+            ),
+            (
+                State::MtuHole,
+                by_program(Observed { sizes, ..stamped(None) }),
+                "packets above 1396 bytes, or their answers, do not come back",
+            ),
             (
                 State::MtuHole,
                 hole,
@@ -248,7 +301,16 @@ mod tests {
         let remedy =
             |state, observed: &Observed| advice(state, &facts(None), observed).1.expect("a remedy");
         let filtered = remedy(State::Filtered, &Observed::default());
-        assert!(filtered.contains("on srvb: sysctl net.ipv4.icmp_echo_ignore_all"), "{filtered}");
+        assert!(filtered.contains("sysctl net.ipv4.icmp_echo_ignore_all"), "{filtered}");
+        let probed = Facts { network: Some("ib".into()), ..facts(None) };
+        let (what, of_probe) = advice(State::NoAnswer, &probed, &Observed::default());
+        assert_eq!(what, "nothing comes back");
+        let of_probe = of_probe.expect("a remedy");
+        assert!(
+            of_probe
+                .contains("ip route get 203.0.113.2 oif eth0; on srvb: rewrite ping --network ib"),
+            "{of_probe}"
+        );
         for (observed, place) in [
             (Observed::default(), "on srvb: rewrite ping"),
             (Observed { arrived: 3, ..Observed::default() }, "on srvb: nft list ruleset"),

@@ -40,7 +40,8 @@ pub struct Captured {
 pub enum TracedOutcome {
     /// The program replaced addresses.
     Rewritten,
-    /// The program kept the addresses, and stamped a ping from a host that is not a peer.
+    /// The program kept the addresses, and stamped a ping from a host that is not a peer, or a path probe that the
+    /// kernel answers.
     Stamped,
     /// The program let the packet pass, dropped it or sent it back, for a reason.
     NotRewritten(Reason),
@@ -97,12 +98,19 @@ impl TracedPacket {
         Self { time: record.time, direction, before, after, outcome }
     }
 
-    /// The packet as this host's software sees it.
+    /// The packet as this host's software sees it; of a packet that the program sent back, the packet that arrived.
     #[must_use]
     pub const fn on_host(&self) -> &Captured {
         match self.direction {
-            Direction::Egress => &self.before,
-            Direction::Ingress => &self.after,
+            Direction::Ingress if !self.is_sent_back() => &self.after,
+            Direction::Egress | Direction::Ingress => &self.before,
+        }
+    }
+
+    const fn is_sent_back(&self) -> bool {
+        match self.outcome.reason() {
+            Some(reason) => matches!(reason.verdict(), Verdict::Redirect),
+            None => false,
         }
     }
 
@@ -254,6 +262,9 @@ mod tests {
         assert_eq!((sent.on_host(), sent.on_wire()), (&sent.before, &sent.after));
         let received = traced(Direction::Ingress, NO_REASON, public(), private());
         assert_eq!((received.on_host(), received.on_wire()), (&received.after, &received.before));
+        let probe = Reason::ProbeAnswered as u32;
+        let answered = traced(Direction::Ingress, probe, public(), private());
+        assert_eq!((answered.on_host(), answered.on_wire()), (&answered.before, &answered.before));
     }
 
     #[test]

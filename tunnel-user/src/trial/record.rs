@@ -78,7 +78,7 @@ impl Subject {
         }
     }
 
-    /// The command that tries the subject again on `interface`.
+    /// The command that tries the subject again on `interface`, without the other options that the trial had.
     #[must_use]
     pub fn again(&self, interface: &str) -> String {
         match self {

@@ -173,9 +173,9 @@ fn errors_that_do_not_quote_a_packet_of_the_flow_are_rewritten<F: Version>() {
     assert_eq!(host.receive(&error), REWRITTEN, "another flow");
 }
 
-/// IP identifications wrap, so the table forgets a datagram after half a minute. The kernel discards fragments that it
-/// can't reassemble within the same time (Linux, net.ipv4.ipfrag_time).
-fn a_datagram_is_forgotten_long_before_its_identification_comes_round<F: Version>() {
+/// IP IDs wrap, so the entry of a datagram expires after half a minute. The kernel discards fragments that it can't
+/// reassemble within the same time (Linux, net.ipv4.ipfrag_time).
+fn the_entry_of_a_datagram_expires_before_ip_ids_wrap<F: Version>() {
     let host = after_a_query::<F>();
     let ours = answer_in_fragments::<F>(77);
     assert_eq!(host.receive(&ours[0]), REPLY);
@@ -225,7 +225,7 @@ in_both_versions! {
     the_identification_of_a_datagram_is_not_taken_for_a_port,
     errors_about_a_public_flow_are_left_alone_until_it_expires,
     errors_that_do_not_quote_a_packet_of_the_flow_are_rewritten,
-    a_datagram_is_forgotten_long_before_its_identification_comes_round,
+    the_entry_of_a_datagram_expires_before_ip_ids_wrap,
     fragments_follow_the_last_first_fragment_of_their_identification,
     fragments_of_an_error_do_not_follow_an_earlier_reply,
 }

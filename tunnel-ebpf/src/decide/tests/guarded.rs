@@ -79,9 +79,9 @@ fn a_public_flow_takes_no_ports_of_a_private_connection<F: Version>() {
                 host.pass(Direction::Egress, &mut Slice::new(&bytes).with_socket(ends))
             };
             assert_eq!(send(ends), PORT_CONFLICT, "{protocol}");
-            assert_eq!(host.flows(), [], "nothing is remembered of it");
+            assert_eq!(host.flows(), [], "the packet inserts no flow");
             assert_ne!(send(other), PORT_CONFLICT, "{protocol}");
-            // A remembered flow causes no new lookup of a socket, even if a connection opens later.
+            // A known flow causes no new lookup of a socket, even if a connection opens later.
             assert_ne!(send(ends), PORT_CONFLICT, "{protocol}");
         }
     }

@@ -199,7 +199,7 @@ fn described_changes(difference: &Difference) -> String {
     described.extend(changes.bypass.as_ref().map(|_| "the bypass rules".to_owned()));
     described.extend(changes.settings.iter().map(|setting| setting.name.to_owned()));
     format!(
-        "an attach of {interface} changes: {}; rewrite diff --interface {interface} lists them",
+        "an attach of {interface} changes: {}; rewrite attach {interface} --dry-run lists them",
         described.join(", ")
     )
 }

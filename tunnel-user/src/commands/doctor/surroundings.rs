@@ -115,11 +115,12 @@ async fn learnt_mtus(
             continue;
         };
         let Some(link) = snapshot.link(link) else { continue };
-        // The packets to the private and to the public address take the same path.
-        let measured = pinged.into_iter().flat_map(|report| &report.peers).find(|result| {
-            let address: Option<IpAddr> = result.private.parse().ok();
-            address.is_some_and(|address| addresses.private.0.contains(address))
-        });
+        let results = pinged.into_iter().flat_map(|report| &report.peers);
+        let measured = results
+            .filter(|result| measures(result, &link.name))
+            .filter_map(|result| Some((result.private.parse::<IpAddr>().ok()?, result)))
+            .find(|(private, _)| addresses.private.0.contains(*private))
+            .map(|(_, result)| result);
         let measured = measured.and_then(|result| result.mtu_out).map(u32::from);
         let now = match learnt.judge(link.mtu.map_or(u32::MAX, u32::from), measured) {
             Judgement::Right => continue,
@@ -134,6 +135,12 @@ async fn learnt_mtus(
         findings.push(finding.with_remedy(learnt.remedy()));
     }
     Ok(())
+}
+
+/// True if the ping measured the path through the interface `link`: its packets took that path as rewritten packets,
+/// with the public address. A native ping took another path.
+fn measures(result: &ping::Peer, link: &str) -> bool {
+    result.interface == link && result.state != "native"
 }
 
 /// Finds software of the cluster that uses public addresses. If the kernel does not list its sockets, finds nothing:
@@ -168,5 +175,37 @@ fn cluster_on_public(known: &KnownAddresses, findings: &mut Vec<Finding>) {
              dst {remote} names it)"
         );
         findings.push(Finding::new(Fault::PublicCluster, false, what).with_remedy(remedy));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn result(interface: &str, state: &'static str) -> ping::Peer {
+        ping::Peer {
+            name: "srvb".into(),
+            private: "10.0.0.2".into(),
+            public: "203.0.113.2".into(),
+            interface: interface.into(),
+            state,
+            is_ok: true,
+            sent: 3,
+            received: 3,
+            milliseconds: None,
+            mtu_out: Some(1500),
+            mtu_back: Some(1500),
+            stamp: None,
+            arrived: 0,
+            what: String::new(),
+            remedy: None,
+        }
+    }
+
+    #[test]
+    fn a_ping_measures_the_path_of_its_own_interface() {
+        assert!(measures(&result("eth0", "ok"), "eth0"));
+        assert!(!measures(&result("ib0", "ok"), "eth0"));
+        assert!(!measures(&result("eth0", "native"), "eth0"));
     }
 }

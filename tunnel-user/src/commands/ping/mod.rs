@@ -10,6 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::errno::Errno;
 
+use self::path_probes::Search;
 use self::report::report;
 pub use self::report::{Peer, Report, Stamp};
 use crate::dataplane::pins::Folder;
@@ -111,7 +112,7 @@ pub async fn run(request: &Request<'_>) -> Result<Report, Error> {
         return Err(attached::none_attached());
     }
     let all = match network {
-        Some(network) => path_probes::on_network(all, network)?,
+        Some(network) => path_probes::on_network(all, network, interface)?,
         None => all,
     };
     if all.iter().all(|(running, _)| running.local.identity.is_gateway()) {
@@ -131,17 +132,17 @@ pub async fn run(request: &Request<'_>) -> Result<Report, Error> {
             collect(running, peer, wanted, mtu, &mut pinged, &mut networks);
         }
     }
-    require_found(wanted, &all, &pinged)?;
+    require_found(wanted, network, &all, &pinged)?;
     let pinged = one_for_each_address(&netlink, pinged).await;
     let observed = match network {
         Some(_) => {
             let all: Vec<_> = pinged.iter().collect();
-            path_probes::observe(&netlink, &snapshot, &all, count, nonce()).await?
+            path_probes::observe(&netlink, &snapshot, &all, count, Search::PathMtu).await?
         }
         None => observe(&netlink, &snapshot, &pinged, count).await?,
     };
     let mut peers: Vec<_> =
-        pinged.iter().zip(&observed).map(|(pinged, observed)| report(pinged, observed)).collect();
+        pinged.iter().zip(&observed).map(|(pinged, seen)| report(pinged, seen, network)).collect();
     peers.sort_by(|a, b| a.name.cmp(&b.name));
     networks.sort();
     networks.dedup();
@@ -183,7 +184,7 @@ async fn observe(
     let mut silent: Vec<_> = pinged.iter().zip(&mut all).filter(is_silent).collect();
     let probed: Vec<_> = silent.iter().map(|(pinged, _)| *pinged).collect();
     // A failure to probe leaves the pings' result.
-    match path_probes::observe(netlink, snapshot, &probed, count, nonce()).await {
+    match path_probes::observe(netlink, snapshot, &probed, count, Search::Nothing).await {
         Ok(probes) => {
             for ((_, observed), probe) in silent.iter_mut().zip(probes) {
                 observed.is_path_open = probe.stamp.is_some_and(|stamp| stamp.from_peer);
@@ -278,6 +279,7 @@ fn leads_to(link: &Link, attached: &Link) -> bool {
 
 fn require_found(
     wanted: &[String],
+    network: Option<&str>,
     all: &[(Running, Vec<RunningPeer>)],
     pinged: &[Pinged<'_>],
 ) -> Result<(), Error> {
@@ -294,7 +296,13 @@ fn require_found(
                 format!("{word} is a network of peers, and ping reaches single hosts"),
                 "name a host in it by its private address",
             ),
-            false => no_such_peer(word),
+            false => match network {
+                Some(network) => Error::refused(
+                    format!("{word} is no peer on the network {network}"),
+                    "rewrite peer list shows the peers of each interface",
+                ),
+                None => no_such_peer(word),
+            },
         });
     }
     Ok(())

@@ -5,7 +5,7 @@ use std::io;
 
 use nix::errno::Errno;
 
-use super::{Pinged, leads_to};
+use super::{Pinged, leads_to, nonce};
 use crate::error::Error;
 use crate::host::netlink::Netlink;
 use crate::host::snapshot::Snapshot;
@@ -14,21 +14,29 @@ use crate::ops::attached::Running;
 use crate::ops::ping::{Target, exchange};
 use crate::plan::path_probe::host_in;
 use crate::plan::ping::Observed;
-use crate::plan::ping_message::{Kind, Nonce};
+use crate::plan::ping_message::Kind;
 
-/// Keeps the interfaces on `network`. Without networks in the file, an interface's name stands for its network.
+/// Keeps the interfaces on `network`, of `all` attached ones or of the one that the operator names. Without networks in
+/// the file, an interface's name stands for its network.
 ///
 /// # Errors
-/// [`Error::Refused`] if no interface on the network is attached.
+/// [`Error::Refused`] if no interface on the network is left.
 pub(super) fn on_network<T>(
     all: Vec<(Running, T)>,
     network: &str,
+    interface: Option<&str>,
 ) -> Result<Vec<(Running, T)>, Error> {
     let name = |running: &Running| {
         running.network().unwrap_or_else(|| running.folder.interface().to_owned())
     };
     let attached = list(all.iter().map(|(running, _)| name(running)));
     let on: Vec<_> = all.into_iter().filter(|(running, _)| name(running) == network).collect();
+    if let (true, Some(interface)) = (on.is_empty(), interface) {
+        return Err(Error::refused(
+            format!("{interface} is on the network {attached}, not on {network}"),
+            "name either the interface or the network",
+        ));
+    }
     if on.is_empty() {
         return Err(Error::refused(
             format!("no interface on the network {network} is attached"),
@@ -36,6 +44,15 @@ pub(super) fn on_network<T>(
         ));
     }
     Ok(on)
+}
+
+/// The search that follows the answer to a probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Search {
+    /// The search for the path MTU.
+    PathMtu,
+    /// No search: the caller wants to know only that the path works.
+    Nothing,
 }
 
 /// Probes the path to each of `pinged`, by the attached interface.
@@ -47,16 +64,21 @@ pub(super) async fn observe(
     snapshot: &Snapshot,
     pinged: &[&Pinged<'_>],
     count: u32,
-    nonce: Nonce,
+    search: Search,
 ) -> Result<Vec<Observed>, Error> {
     let mut targets = Vec::new();
     for pinged in pinged {
-        targets.push(target(netlink, snapshot, pinged).await);
+        let mtu = match search {
+            Search::PathMtu => pinged.target.mtu,
+            // No size is above the size of the answer.
+            Search::Nothing => 0,
+        };
+        targets.push(Target { mtu, ..target(netlink, snapshot, pinged).await });
     }
     if targets.is_empty() {
         return Ok(Vec::new());
     }
-    exchange(&targets, count, nonce).await.map_err(no_socket)
+    exchange(&targets, count, nonce()).await.map_err(no_socket)
 }
 
 async fn target(netlink: &Netlink, snapshot: &Snapshot, pinged: &Pinged<'_>) -> Target {

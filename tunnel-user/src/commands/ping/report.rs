@@ -85,8 +85,8 @@ pub struct Stamp {
     pub same_members: bool,
 }
 
-/// The result for the address `pinged`.
-pub(super) fn report(pinged: &Pinged<'_>, observed: &Observed) -> Peer {
+/// The result for the address `pinged`, after a probe of the path on `network` or, without one, after a ping.
+pub(super) fn report(pinged: &Pinged<'_>, observed: &Observed, network: Option<&str>) -> Peer {
     let attachment = &pinged.running.attachment;
     let known = known(pinged);
     let state = judge(observed, &known);
@@ -96,6 +96,7 @@ pub(super) fn report(pinged: &Pinged<'_>, observed: &Observed) -> Peer {
         own: list(pinged.running.local.identity.names()),
         interface: pinged.running.folder.interface().to_owned(),
         revision: Some(attachment.revision).filter(|revision| *revision != 0),
+        network: network.map(str::to_owned),
     };
     let (what, remedy) = advice(state, &facts, observed);
     Peer {

@@ -9,6 +9,7 @@ use tunnel_common::ABI_VERSION;
 use tunnel_common::bypass::CLUSTER;
 use tunnel_common::counters::PeerCounters;
 
+use self::report::nothing_attached;
 pub use self::report::{
     Daemon, Interface, LeftBehind, LocalMember, OtherProgram, Peer, Ping, RolledBack,
     RolledBackAttach, Status, Trial, Unconfirmed, Unit,
@@ -51,12 +52,26 @@ pub struct Request {
     pub require: bool,
 }
 
-/// Reads the state of the wanted interface, or of all attached interfaces in this network namespace.
+/// Reads the state of the wanted interface, or of all attached interfaces in this network namespace, and compares each
+/// with its file.
 ///
 /// # Errors
 /// If the pins can't be used; [`Error::Refused`] if no peer has a wanted name, if the wanted interface is not attached
-/// and nothing of an attach is left there, or if no interface is attached and the request requires one.
+/// and nothing of an attach is left there, or if no wanted interface is attached and the request requires one.
 pub async fn run(request: &Request) -> Result<Status, Error> {
+    let mut status = without_files(request).await?;
+    let mut files = file_comparison::of_attached(request.interface.as_deref()).await?;
+    for interface in &mut status.interfaces {
+        interface.file = files.remove(&interface.interface);
+    }
+    Ok(status)
+}
+
+/// Reads the state as [`run`] does, without a comparison with the files.
+///
+/// # Errors
+/// The errors of [`run`].
+pub(super) async fn without_files(request: &Request) -> Result<Status, Error> {
     let pinged = match request.probe {
         true => ping::unless_gateway(request.interface.as_deref(), &request.peers).await?,
         false => None,
@@ -68,11 +83,7 @@ pub async fn run(request: &Request) -> Result<Status, Error> {
     }
     let mut status = report.status;
     if request.require && status.interfaces.is_empty() {
-        return Err(attached::none_attached());
-    }
-    let mut files = file_comparison::of_attached().await?;
-    for interface in &mut status.interfaces {
-        interface.file = files.remove(&interface.interface);
+        return Err(nothing_attached(request.interface.as_deref(), &status.left_behind));
     }
     if let Some(pinged) = pinged {
         add_pings(&mut status, &pinged);

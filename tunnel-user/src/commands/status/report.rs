@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::host::boot_unit;
 use crate::host::lock_file::Holder;
 use crate::model::text::words;
+use crate::ops::attached;
 use crate::ops::file_comparison::FileComparison;
 use crate::ops::health::Finding;
 use crate::plan::activity::Traffic;
@@ -229,9 +230,9 @@ impl Unit {
 /// A change that the guard rolls back unless an operator confirms the change.
 #[derive(Clone, Debug, Serialize)]
 pub struct Trial {
-    /// The path of the file on trial; `None` for a change of one peer.
+    /// The path of the file on trial; `None` for a change of one peer, and for a move to a network.
     pub config: Option<String>,
-    /// The name of the change on trial: the path of the file, or the peer.
+    /// The name of the change on trial: the path of the file, the change of a peer, or the move to a network.
     pub subject: String,
     /// The deadline, at which the guard rolls the change back (RFC 3339, UTC).
     pub until: String,
@@ -260,9 +261,9 @@ impl Trial {
 /// A trial that nobody confirmed.
 #[derive(Clone, Debug, Serialize)]
 pub struct RolledBack {
-    /// The path of the file that was on trial; `None` for a change of one peer.
+    /// The path of the file that was on trial; `None` for a change of one peer, and for a move to a network.
     pub config: Option<String>,
-    /// The name of the change that was on trial.
+    /// The name of the change that was on trial: the path of the file, the change of a peer, or the move to a network.
     pub subject: String,
     /// The time of the rollback (RFC 3339, UTC).
     pub at: String,
@@ -277,7 +278,7 @@ pub struct RolledBackAttach {
     pub config: String,
     /// The time of the rollback (RFC 3339, UTC).
     pub at: String,
-    /// The command that tries the attach again.
+    /// The command that tries the attach again, without the other options that the attach had.
     pub again: String,
 }
 
@@ -299,5 +300,39 @@ impl Status {
     pub fn is_healthy(&self) -> bool {
         self.interfaces.iter().all(|interface| interface.healthy)
             && !self.left_behind.iter().any(|left| left.harms)
+    }
+}
+
+/// The refusal of a request that requires an attached interface: `interface` or, without a name, any interface. A
+/// remnant of an attach explains more than the refusal alone.
+pub(super) fn nothing_attached(interface: Option<&str>, left_behind: &[LeftBehind]) -> Error {
+    if let Some(left) = left_behind.iter().find(|left| left.harms) {
+        return Error::refused(&left.what, &left.remedy);
+    }
+    match interface {
+        Some(name) => {
+            Error::refused(format!("{name} is not attached"), format!("rewrite attach {name}"))
+        }
+        None => attached::none_attached(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_refusal_without_an_attached_interface_names_its_reason() {
+        let left = |what: &str, harms| LeftBehind { what: what.into(), remedy: "r".into(), harms };
+        let refusal = |interface, left_behind: &[LeftBehind]| {
+            let refused = nothing_attached(interface, left_behind);
+            let Error::Refused { what, help } = refused else { panic!("no refusal") };
+            (what, help)
+        };
+        let (what, help) = refusal(Some("eth0"), &[left("a folder", false), left("pins", true)]);
+        assert_eq!([what, help], ["pins", "r"]);
+        let (what, help) = refusal(Some("eth0"), &[left("a folder", false)]);
+        assert_eq!([what, help], ["eth0 is not attached", "rewrite attach eth0"]);
+        assert!(refusal(None, &[]).0.contains("no interface is attached"));
     }
 }

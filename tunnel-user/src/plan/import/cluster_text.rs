@@ -1,4 +1,5 @@
-//! Writes the text of a cluster file. The text is the same on every host, if the sources agree.
+//! Writes the text of a cluster file. With iptables, nft, vxlan and ipip, every host makes the same text, if the names
+//! are the same and no host is behind a NAT. The other sources leave blanks, and each host fills in its own address.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -6,8 +7,8 @@ use std::net::IpAddr;
 
 use toml_edit::{Array, Value};
 
-use super::Tunnel;
 use super::draft::{Draft, DraftAddresses, DraftMember};
+use super::{Source, Tunnel};
 
 /// The mark of a value that the operator has to fill in.
 pub const BLANK: &str = "FILL IN";
@@ -15,11 +16,14 @@ pub const BLANK: &str = "FILL IN";
 /// The text of the file for the members of `draft`. `origin` is the beginning of the first comment, a sentence. While
 /// the tunnels stand, their packets are bypassed.
 #[must_use]
-pub fn text(draft: &Draft, tunnels: &[Tunnel], origin: &str) -> String {
+pub fn text(draft: &Draft, source: Option<Source>, tunnels: &[Tunnel], origin: &str) -> String {
     let mut text = format!(
         "# {origin}\n\
          # Every host of the cluster has the same file.\n"
     );
+    if source == Some(Source::Wireguard) {
+        text.push_str("# rewrite does not encrypt: its packets travel in clear text.\n");
+    }
     let ports: BTreeSet<u16> = tunnels.iter().flat_map(|tunnel| tunnel.ports.clone()).collect();
     if !ports.is_empty() {
         let rules: Array = ports.iter().map(|port| format!("udp/{port}")).collect();
@@ -104,8 +108,8 @@ mod tests {
             member("srva", &both),
             member("srvb", &[("10.0.0.2", "203.0.113.2", "172.31.0.5")]),
         ];
-        let tunnel = Tunnel { interface: "vx0".into(), ports: vec![4789] };
-        let text = text(&draft(members), &[tunnel], "Imported.");
+        let tunnel = Tunnel { interface: "vx0".into(), ports: vec![4789], is_whole: true };
+        let text = text(&draft(members), Some(Source::Vxlan), &[tunnel], "Imported.");
         assert_eq!(
             text,
             "\
@@ -132,12 +136,20 @@ underlay = \"172.31.0.5\"
     }
 
     #[test]
+    fn a_file_from_wireguard_says_that_rewrite_does_not_encrypt() {
+        for (source, is_said) in [(Source::Wireguard, true), (Source::Vxlan, false)] {
+            let text = text(&draft(Vec::new()), Some(source), &[], "Imported.");
+            assert_eq!(text.contains("# rewrite does not encrypt"), is_said, "{text}");
+        }
+    }
+
+    #[test]
     fn a_blank_is_refused_with_its_line() {
         let members = vec![
             member("srva", &[("10.0.0.1", "198.51.100.2", "")]),
             member("srvb", &[("10.0.0.2", "", "")]),
         ];
-        let text = text(&draft(members), &[], "Imported.");
+        let text = text(&draft(members), None, &[], "Imported.");
         let blank =
             "public  = \"\"   # FILL IN: the address at which the other members reach srvb\n";
         assert!(text.contains(blank), "{text}");

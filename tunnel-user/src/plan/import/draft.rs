@@ -125,11 +125,11 @@ fn own_addresses(
         let peers: Vec<_> = peers.iter().filter(of(family)).collect();
         match entries.first() {
             Some(host) => {
-                addresses.push(completed(host.private.into(), host.public, facts, family))
+                addresses.push(completed(host.private.into(), host.public, &peers, facts, family))
             }
             None if own.is_empty() && !peers.is_empty() => {
                 let private = on_link_with(&peers, facts);
-                addresses.push(completed(private, None, facts, family));
+                addresses.push(completed(private, None, &peers, facts, family));
             }
             None => {}
         }
@@ -153,16 +153,22 @@ fn shares_prefix(held: IpAddr, other: IpAddr, length: u8) -> bool {
     }
 }
 
-/// This host's addresses of a family. Where the source does not know the public address, the uplink's address is it;
-/// an address of a private network is behind a NAT, and becomes the underlay address.
+/// This host's addresses of a family. Where the source does not know the public address, the uplink's address is it.
+/// An address of a private network is behind a NAT, and becomes the underlay address; a source's address of a private
+/// network does so if a peer of the family has another kind of public address.
 fn completed(
     private: Option<IpAddr>,
     public: Option<IpAddr>,
+    peers: &[&FoundHost],
     facts: &HostFacts,
     family: Family,
 ) -> DraftAddresses {
-    if public.is_some() {
-        return DraftAddresses { private, public, underlay: None };
+    if let Some(own) = public {
+        let mut others = peers.iter().filter_map(|peer| peer.public);
+        return match is_private_use(own) && others.any(|other| !is_private_use(other)) {
+            true => DraftAddresses { private, public: None, underlay: Some(own) },
+            false => DraftAddresses { private, public, underlay: None },
+        };
     }
     let outer = outer_address(facts, family).filter(|outer| Some(*outer) != private);
     match outer {
@@ -183,11 +189,13 @@ pub fn outer_address(facts: &HostFacts, family: Family) -> Option<IpAddr> {
     outer.next().is_none().then_some(first)
 }
 
-/// True for an address that the Internet does not route (RFC 1918, RFC 4193).
+/// True for an address that the Internet does not route (RFC 1918, RFC 4193, RFC 6598).
 #[must_use]
 pub fn is_private_use(address: IpAddr) -> bool {
     match address {
-        IpAddr::V4(address) => address.is_private(),
+        IpAddr::V4(address) => {
+            address.is_private() || matches!(address.octets(), [100, 64..=127, _, _])
+        }
         IpAddr::V6(address) => address.is_unique_local(),
     }
 }

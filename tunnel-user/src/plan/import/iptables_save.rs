@@ -22,7 +22,7 @@ pub fn found(outputs: &[Saved]) -> Found {
     for output in outputs {
         let mut is_nat = false;
         for (number, line) in (1..).zip(output.text.lines()) {
-            let line = line.trim();
+            let line = without_counters(line.trim());
             if let Some(table) = line.strip_prefix('*') {
                 is_nat = table == "nat";
             }
@@ -46,6 +46,12 @@ pub fn found(outputs: &[Saved]) -> Found {
     let mut found = read(rules);
     found.findings.extend(findings);
     found
+}
+
+/// A line of `iptables-save -c` without its counters of packets and bytes: `[0:0] -A OUTPUT …`.
+fn without_counters(line: &str) -> &str {
+    let counted = line.strip_prefix('[').and_then(|rest| rest.split_once("] "));
+    counted.map_or(line, |(_, rule)| rule)
 }
 
 /// The conditions and the target of a rule.
@@ -157,6 +163,13 @@ COMMIT
         assert!(pairs(&found).contains(&(false, "10.0.0.2".into(), "203.0.113.2".into())));
         assert!(pairs(&found).contains(&(true, "10.0.0.1".into(), "198.51.100.2".into())));
         assert_eq!(found.rules.len(), 4);
+    }
+
+    #[test]
+    fn rules_with_counters_are_the_same_rules() {
+        let counted = saved(&SAVED.replace("-A ", "[12:3456] -A "));
+        assert_eq!(counted, saved(SAVED));
+        assert_eq!(counted.rules.len(), 4);
     }
 
     #[test]

@@ -120,6 +120,8 @@ pub struct Tunnel {
     pub interface: String,
     /// The UDP ports of the tunnel's own packets; none for IPIP.
     pub ports: Vec<u16>,
+    /// True if a peer comes from this tunnel, and no finding is about the tunnel.
+    pub is_whole: bool,
 }
 
 /// The kind of a [`Finding`].
@@ -220,5 +222,16 @@ impl HostFacts {
     pub fn interface_of(&self, address: IpAddr) -> Option<&str> {
         let held = self.addresses.iter().find(|held| held.address == address)?;
         Some(&held.interface)
+    }
+
+    /// The facts that go with a text from a file. The text of another host gets no address and no name of this host.
+    #[must_use]
+    pub fn for_text(self, found: &Found) -> Self {
+        let has_self = found.hosts.iter().any(|host| host.is_self);
+        let mut own = found.hosts.iter().filter(|host| host.is_self || !has_self);
+        match own.any(|host| self.holds(host.private)) {
+            true => self,
+            false => Self { names: self.names, ..Self::default() },
+        }
     }
 }

@@ -53,7 +53,7 @@ pub fn plan(
         Some(Source::Iptables | Source::Nft) => {
             of_trick(&rules_of_file(&found.rules, draft), interface)
         }
-        _ => of_other_path(&found.tunnels, interface),
+        _ => of_other_path(source, found, draft, interface),
     };
     way.steps.insert(0, step(copy, []));
     way
@@ -85,7 +85,8 @@ fn of_trick(rules: &[&TrickRule], interface: &str) -> SwitchOver {
     let mut steps = vec![
         step("on one host after the other: check the file and the host", rewrite("check")),
         step(
-            "exempt the packets that rewrite delivers from the rules",
+            "exempt the packets that rewrite delivers from the rules; a firewall must accept UNTRACKED packets of the \
+             peers",
             exempt(rules, Exempted::Arriving),
         ),
         step(
@@ -117,25 +118,54 @@ fn of_trick(rules: &[&TrickRule], interface: &str) -> SwitchOver {
 }
 
 /// Where another path still carries the private addresses, all hosts first accept rewritten packets, and then all send
-/// them.
-fn of_other_path(tunnels: &[Tunnel], interface: &str) -> SwitchOver {
-    let path = if tunnels.is_empty() { "the present path" } else { "the tunnel" };
+/// them. A tunnel goes if the file has everything that it carries.
+fn of_other_path(
+    source: Option<Source>,
+    found: &Found,
+    draft: &Draft,
+    interface: &str,
+) -> SwitchOver {
+    let path = if found.tunnels.is_empty() { "the present path" } else { "the tunnel" };
+    let lost = match source {
+        Some(Source::Ipip) => {
+            "; packets of a peer's tunnel are lost until this host has sent one itself"
+        }
+        _ => "",
+    };
+    let clear_text = match source {
+        Some(Source::Wireguard) => {
+            "; rewrite does not encrypt, so from here on the packets travel in clear text"
+        }
+        _ => "",
+    };
     let mut steps = vec![
         step("on every host: check the file and the host", rewrite("check")),
         step(
             format!(
-                "on every host, before the next step: accept rewritten packets, and send by {path}"
+                "on every host, before the next step: accept rewritten packets, and send by {path}{lost}"
             ),
             rewrite(format!("attach {interface} --no-routes")),
         ),
-        step("on every host: send rewritten packets", rewrite(format!("attach {interface}"))),
+        step(
+            format!("on every host: send rewritten packets{clear_text}"),
+            rewrite(format!("attach {interface}")),
+        ),
         step("on every host: ping the peers", rewrite("ping")),
     ];
-    let delete = tunnels.iter().map(|tunnel| format!("ip link delete dev {}", tunnel.interface));
-    if !tunnels.is_empty() {
+    let has_own = has_own_addresses(found, draft);
+    let (replaced, kept): (Vec<&Tunnel>, Vec<&Tunnel>) =
+        found.tunnels.iter().partition(|tunnel| tunnel.is_whole && has_own);
+    if !replaced.is_empty() {
         // Attach has added the private address to lo, so it stays without the tunnel.
         let what = "once every host answers: remove the tunnel";
-        steps.push(step(what, delete.collect::<Vec<_>>()));
+        let delete = |tunnel: &&Tunnel| format!("ip link delete dev {}", tunnel.interface);
+        steps.push(step(what, replaced.iter().map(delete).collect::<Vec<_>>()));
+    }
+    for Tunnel { interface, .. } in kept {
+        let what = format!(
+            "{interface} carries more than the file has: leave it, or add what the findings name"
+        );
+        steps.push(step(what, []));
     }
     let back = vec![
         step(
@@ -145,6 +175,18 @@ fn of_other_path(tunnels: &[Tunnel], interface: &str) -> SwitchOver {
         step("on every host: detach", rewrite(format!("detach {interface}"))),
     ];
     SwitchOver { steps, back }
+}
+
+/// True if the file has all of this host's private addresses. An attach adds no others to lo.
+fn has_own_addresses(found: &Found, draft: &Draft) -> bool {
+    let in_file: Vec<IpAddr> = draft
+        .self_member()
+        .into_iter()
+        .flat_map(|member| &member.addresses)
+        .filter_map(|addresses| addresses.private)
+        .collect();
+    let mut own = found.hosts.iter().filter(|host| host.is_self);
+    own.all(|host| in_file.contains(&host.private))
 }
 
 #[cfg(test)]
@@ -211,10 +253,50 @@ mod tests {
         assert_eq!(commands(&way.steps), ["rewrite check", "rewrite attach eth0", "rewrite ping"]);
     }
 
+    fn tunnel(interface: &str, is_whole: bool) -> Tunnel {
+        Tunnel { interface: interface.into(), ports: vec![4789], is_whole }
+    }
+
+    #[test]
+    fn a_tunnel_with_more_than_the_file_has_stays() {
+        let way = way(Source::Vxlan, Vec::new(), vec![tunnel("vx0", true), tunnel("vx1", false)]);
+        let [.., replaced, kept] = &way.steps[..] else { panic!("{way:?}") };
+        assert_eq!(replaced.commands, ["ip link delete dev vx0"]);
+        let what = "vx1 carries more than the file has: leave it, or add what the findings name";
+        assert_eq!((kept.what.as_str(), kept.commands.len()), (what, 0));
+    }
+
+    #[test]
+    fn a_tunnel_with_an_address_of_this_host_that_the_file_lacks_stays() {
+        let host = |is_self, private: [u8; 4]| FoundHost {
+            name: None,
+            is_self,
+            private: private.into(),
+            public: None,
+        };
+        let hosts =
+            vec![host(true, [10, 0, 0, 1]), host(true, [10, 5, 0, 1]), host(false, [10, 0, 0, 2])];
+        let found = Found { hosts, tunnels: vec![tunnel("wg1", true)], ..Found::default() };
+        let draft = draft::draft(&found, &HostFacts::default(), None);
+        let way = plan(Some(Source::Wireguard), &found, &draft, "eth0", "/f");
+        assert!(!commands(&way.steps).iter().any(|command| command.contains("delete")), "{way:?}");
+    }
+
+    #[test]
+    fn the_steps_name_what_a_source_loses() {
+        for (source, wanted) in [
+            (Source::Ipip, "are lost until this host has sent one itself"),
+            (Source::Wireguard, "the packets travel in clear text"),
+        ] {
+            let way = way(source, Vec::new(), vec![tunnel("t0", true)]);
+            let named = way.steps.iter().filter(|step| step.what.contains(wanted));
+            assert_eq!(named.count(), 1, "{source}");
+        }
+    }
+
     #[test]
     fn a_tunnel_goes_after_both_rounds_of_attach() {
-        let tunnel = Tunnel { interface: "vx0".into(), ports: vec![4789] };
-        let way = way(Source::Vxlan, Vec::new(), vec![tunnel]);
+        let way = way(Source::Vxlan, Vec::new(), vec![tunnel("vx0", true)]);
         assert_eq!(
             commands(&way.steps),
             [

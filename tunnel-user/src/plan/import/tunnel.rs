@@ -88,6 +88,7 @@ impl Ends<'_> {
             public: local.filter(|local| local.is_ipv4() == private.is_ipv4()),
         }));
         let peers = self.peers(&inner, &remotes);
+        let (has_peer, findings_before) = (!peers.is_empty(), found.findings.len());
         for remote in &remotes {
             if !peers.iter().any(|(_, public)| public == remote) {
                 found.findings.push(Finding::not_understood(
@@ -102,12 +103,14 @@ impl Ends<'_> {
             name: None,
             is_self: false,
             private,
-            public: Some(public),
+            // A private address goes with a public address of its family.
+            public: Some(public).filter(|public| public.is_ipv4() == private.is_ipv4()),
         }));
         found.findings.extend(self.wide_routes(&place));
         let ports = data["port"].as_u64().and_then(|port| u16::try_from(port).ok());
         let ports = ports.filter(|_| self.kind == "vxlan").into_iter().collect();
-        found.tunnels.push(Tunnel { interface: self.name.to_owned(), ports });
+        let is_whole = has_peer && found.findings.len() == findings_before;
+        found.tunnels.push(Tunnel { interface: self.name.to_owned(), ports, is_whole });
     }
 
     /// The tunnel's own inner addresses, with the lengths of their prefixes in bits.
@@ -249,7 +252,28 @@ mod tests {
         assert_eq!(hosts(&found), ["true 10.0.0.1 198.51.100.2", "false 10.0.0.2 203.0.113.2"]);
         let texts: Vec<_> = found.findings.iter().map(|finding| finding.text.as_str()).collect();
         assert_eq!(texts, ["203.0.113.3", "10.9.0.0/24"]);
-        assert_eq!(found.tunnels, [Tunnel { interface: "vx0".into(), ports: vec![4789] }]);
+        let (ports, is_whole) = (vec![4789], false);
+        assert_eq!(found.tunnels, [Tunnel { interface: "vx0".into(), ports, is_whole }]);
+    }
+
+    #[test]
+    fn a_tunnel_without_a_finding_is_whole() {
+        let mut outputs = vxlan();
+        outputs.routes.clear();
+        outputs.forwarding = json!([
+            {"mac": "02:00:00:00:00:02", "ifname": "vx0", "dst": "203.0.113.2"}]);
+        let all = found(Source::Vxlan, &outputs);
+        assert_eq!((all.findings, all.tunnels[0].is_whole), (vec![], true));
+    }
+
+    #[test]
+    fn a_peer_has_no_public_address_of_another_family() {
+        let data = json!({"remote": "2001:db8:b::2", "local": "2001:db8:a::2"});
+        let own = json!([{"local": "10.0.0.1", "prefixlen": 30, "scope": "global"}]);
+        let links = json!([{"ifname": "tun6", "linkinfo": {"info_kind": "ip6tnl", "info_data": data},
+            "addr_info": own}]);
+        let found = found(Source::Ipip, &Outputs { links, ..Outputs::default() });
+        assert_eq!(hosts(&found), ["true 10.0.0.1 ", "false 10.0.0.2 "]);
     }
 
     #[test]
@@ -274,6 +298,7 @@ mod tests {
             let wanted = ["true 10.0.0.1 198.51.100.2", "false 10.0.0.2 203.0.113.2"];
             assert_eq!(hosts(&found), wanted[..if is_known { 2 } else { 1 }]);
             assert_eq!(found.findings.is_empty(), is_known, "{:?}", found.findings);
+            assert_eq!(found.tunnels[0].is_whole, is_known);
         }
     }
 

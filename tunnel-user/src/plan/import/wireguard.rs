@@ -1,6 +1,7 @@
 //! Reads the output of `wg show all dump` (wg(8)). The endpoints are public addresses; the allowed addresses are
 //! private. No finding repeats a key other than a public key.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 use super::{Finding, Found, FoundHost, HostFacts, Tunnel};
@@ -9,9 +10,12 @@ use super::{Finding, Found, FoundHost, HostFacts, Tunnel};
 #[must_use]
 pub fn found(dump: &str, facts: &HostFacts) -> Found {
     let mut found = Found::default();
+    // The interfaces with a peer in the file, and the interfaces that a finding is about.
+    let (mut with_peer, mut with_finding) = (BTreeSet::new(), BTreeSet::new());
     for (number, line) in (1..).zip(dump.lines()) {
         let place = format!("wg dump line {number}");
         let fields: Vec<_> = line.split('\t').collect();
+        let findings_before = found.findings.len();
         match fields[..] {
             // The private and the public key, the port, the mark.
             [interface, _, _, port, _] => {
@@ -23,7 +27,8 @@ pub fn found(dump: &str, facts: &HostFacts) -> Found {
                     private: held.address,
                     public: None,
                 }));
-                found.tunnels.push(Tunnel { interface: interface.to_owned(), ports });
+                let interface = interface.to_owned();
+                found.tunnels.push(Tunnel { interface, ports, is_whole: false });
             }
             // The public key, the preshared key, the endpoint, the allowed addresses, the last handshake, the bytes in
             // both directions, the keepalive.
@@ -44,6 +49,15 @@ pub fn found(dump: &str, facts: &HostFacts) -> Found {
                 format!("the line has {} fields, and not 5 or 9", fields.len()),
             )),
         }
+        if found.findings.len() > findings_before {
+            with_finding.insert(fields[0]);
+        } else if fields.len() == 9 {
+            with_peer.insert(fields[0]);
+        }
+    }
+    for tunnel in &mut found.tunnels {
+        let interface = tunnel.interface.as_str();
+        tunnel.is_whole = with_peer.contains(interface) && !with_finding.contains(interface);
     }
     found
 }
@@ -119,7 +133,8 @@ wg0\tPRIVATE
                 "false 10.0.0.3 192.0.2.3",
             ]
         );
-        assert_eq!(found.tunnels, [Tunnel { interface: "wg0".into(), ports: vec![51820, 51999] }]);
+        let (ports, is_whole) = (vec![51820, 51999], false);
+        assert_eq!(found.tunnels, [Tunnel { interface: "wg0".into(), ports, is_whole }]);
         let texts: Vec<_> =
             found.findings.iter().map(|f| format!("{}: {}", f.place, f.text)).collect();
         assert_eq!(
@@ -130,6 +145,21 @@ wg0\tPRIVATE
                 "wg dump line 5: ",
             ]
         );
+    }
+
+    #[test]
+    fn a_tunnel_is_whole_with_a_peer_and_without_a_finding() {
+        let peers = "\
+wg0\tPRIVATE\tPUBLIC\t51820\toff
+wg0\tKEYB\t(none)\t203.0.113.2:51820\t10.0.0.2/32\t0\t0\t0\toff
+wg1\tPRIVATE\tPUBLIC\t51821\toff
+wg2\tPRIVATE\tPUBLIC\t51822\toff
+wg2\tKEYC\t(none)\t203.0.113.3:51822\t10.0.0.3/32\t0\t0\t0\toff
+wg2\tKEYD\t(none)\t(none)\t10.0.0.4/32\t0\t0\t0\toff
+";
+        let found = found(peers, &HostFacts::default());
+        let tunnels = found.tunnels.iter().map(|tunnel| (&tunnel.interface[..], tunnel.is_whole));
+        assert_eq!(tunnels.collect::<Vec<_>>(), [("wg0", true), ("wg1", false), ("wg2", false)]);
     }
 
     #[test]

@@ -131,6 +131,39 @@ fn this_host_completes_a_source_that_knows_only_peers() {
 }
 
 #[test]
+fn an_own_address_behind_a_nat_is_the_underlay_address() {
+    for (public, peer, wanted) in [
+        ("172.31.0.5", "203.0.113.2", "- 172.31.0.5"),
+        ("100.64.0.5", "203.0.113.2", "- 100.64.0.5"),
+        ("172.31.0.5", "172.31.0.6", "172.31.0.5 -"),
+        ("172.31.0.5", "", "172.31.0.5 -"),
+        ("198.51.100.2", "203.0.113.2", "198.51.100.2 -"),
+        ("198.51.100.2", "172.31.0.6", "198.51.100.2 -"),
+    ] {
+        let draft = of(&[own("10.0.0.1", public), host("10.0.0.2", peer)], &facts(&[], &[]), None);
+        assert_eq!(described(&draft)[0], format!("*this: 10.0.0.1 {wanted}"), "{peer}");
+        let is_blank = draft.findings.iter().any(|finding| finding.text == "this");
+        assert_eq!(is_blank, wanted.starts_with('-'), "{public} {peer}");
+    }
+}
+
+#[test]
+fn a_text_of_another_host_gets_only_the_names_of_this_one() {
+    let held = [("lo", "10.0.0.1", 32), ("eth0", "198.51.100.2", 24)];
+    let here = facts(&[("10.0.0.2", "srvb")], &held);
+    let names_only = HostFacts { names: here.names.clone(), ..HostFacts::default() };
+    for (hosts, wanted) in [
+        (vec![own("10.0.0.1", ""), host("10.0.0.2", "")], &here),
+        (vec![own("10.0.0.2", ""), host("10.0.0.1", "")], &names_only),
+        (vec![host("10.0.0.1", ""), host("10.0.0.2", "")], &here),
+        (vec![host("10.0.0.2", ""), host("10.0.0.3", "")], &names_only),
+    ] {
+        let found = Found { hosts, ..Found::default() };
+        assert_eq!(here.clone().for_text(&found), *wanted, "{:?}", found.hosts);
+    }
+}
+
+#[test]
 fn sources_that_disagree_are_named() {
     let mine = own("10.0.0.1", "198.51.100.2");
     let draft = |public| of(&[mine.clone(), host("10.0.0.2", public)], &facts(&[], &[]), None);
