@@ -103,7 +103,7 @@ fn each_command_prints_one_object_with_the_documented_fields() -> Result<()> {
         ),
         ("status", "version abi_version interfaces left_behind rolled_back_attaches"),
         ("stats", "interfaces"),
-        ("ping --count 1", "peers networks"),
+        ("ping --count 1", "network peers networks"),
         ("doctor", "findings interfaces pinged reached"),
         (
             "diff --config FILE",

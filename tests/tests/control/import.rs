@@ -1,9 +1,10 @@
 //! `rewrite import` and `rewrite init` read what hosts have, and the printed commands switch over without a loss.
 
-use std::env;
 use std::net::IpAddr;
-use std::path::Path;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
 use std::process::Command;
+use std::{env, fs};
 
 use anyhow::{Context, Result, ensure};
 use testkit::iptables_trick::{Host, rules, set_up};
@@ -55,13 +56,18 @@ fn scripts(said: &str, heading: &str) -> Result<Vec<String>> {
 
 /// Runs a printed step with a shell that finds the tested `rewrite`.
 fn pasted(scenario: &Scenario, script: &str) -> Result<String> {
-    let folder = scenario.rewrite.binary().parent().unwrap_or(Path::new("/"));
+    // The tested binary may have another name.
+    let folder = PathBuf::from(scenario.path("bin"));
+    if !folder.exists() {
+        fs::create_dir(&folder)?;
+        symlink(scenario.rewrite.binary().canonicalize()?, folder.join("rewrite"))?;
+    }
     let path = format!("{}:{}", folder.display(), env::var("PATH")?);
     run(Command::new("sh").args(["-e", "-c", script]).env("PATH", path)).context(script.to_owned())
 }
 
 fn file(scenario: &Scenario, name: &str) -> Result<String> {
-    Ok(std::fs::read_to_string(scenario.path(name))?)
+    Ok(fs::read_to_string(scenario.path(name))?)
 }
 
 #[test]
@@ -265,7 +271,7 @@ fn init_takes_the_trick_and_leaves_a_file_alone() -> Result<()> {
     let made = file(&scenario, "new/cluster.toml")?;
     let refused = scenario.try_run(host, &words)?;
     refused.require(4, &["new/cluster.toml exists already", "--force"])?;
-    std::fs::write(&out, "mine")?;
+    fs::write(&out, "mine")?;
     scenario.try_run(host, &[&words[..], &["--force"]].concat())?.require(0, &[])?;
     assert_eq!(file(&scenario, "new/cluster.toml")?, made);
     Ok(())
