@@ -84,11 +84,13 @@ pub fn back(
 /// - a frame to this host's former address, or to the former address of an awaited peer;
 /// - a ping that equals a move notice except for its addresses: the other side takes the ping for a notice;
 /// - a ping of `rewrite ping`: the ingress program stamps the ping;
+/// - an echo message that equals a path probe or its answer except for its addresses: the other side takes it for one;
 /// - a datagram whose complete checksum happens to equal the pseudo-header's sum, only before or only after the
 ///   rewrite;
 /// - an error from a router, which has no private address;
 /// - an error about a packet that did not travel in the opposite direction between the error's addresses;
-/// - an error about a packet on the bypass list.
+/// - an error about a packet on the bypass list;
+/// - an error about such an echo message.
 pub fn exists(cluster: &Cluster, step: &Step, prediction: &Prediction) -> bool {
     if !matches!(prediction.fate, Fate::Rewritten { .. }) {
         return false;
@@ -123,7 +125,8 @@ pub fn exists(cluster: &Cluster, step: &Step, prediction: &Prediction) -> bool {
     if is_partial[0] != is_partial[1] {
         return false;
     }
-    if before.notice(frame).is_some() || before.stamp_at(frame).is_some() {
+    if before.notice(frame).is_some() || before.stamp_at(frame).is_some() || before.is_probe(frame)
+    {
         return false;
     }
     if !before.is_error(frame) {
@@ -134,6 +137,7 @@ pub fn exists(cluster: &Cluster, step: &Step, prediction: &Prediction) -> bool {
     quoted.source == before.destination
         && quoted.destination == before.source
         && !is_listed(cluster, frame, &quoted, entry.peer)
+        && !quoted.is_probe(frame)
 }
 
 /// True if `public` is a peer's current address; false for a former address.

@@ -134,21 +134,17 @@ impl Headers {
 
     /// True for a move notice with a known or an unknown mark.
     pub fn is_notice(&self, frame: &[u8]) -> bool {
-        let is_echo = match (self.family, self.icmp_type(frame)) {
-            (Family::V4, Some(kind)) => matches!(kind, 0 | 8),
-            (Family::V6, Some(kind)) => matches!(kind, 128 | 129),
-            (_, None) => false,
-        };
-        let message = &frame[self.payload.clone()];
-        is_echo
-            && self.part == Part::Whole
-            && message.len() >= 20
-            && message[4..6] == [0, 0]
-            && message[8..16] == *b"rewrite\x01"
+        self.is_echo_with(frame, *b"rewrite\x01", 20)
     }
 
     /// True for a path probe, and for the answer to one (docs/packet-flow.md).
     pub fn is_probe(&self, frame: &[u8]) -> bool {
+        self.is_echo_with(frame, *b"rewrite\x03", 16)
+    }
+
+    /// True for a whole echo message of at least `least` bytes whose identifier is 0 and whose payload begins with
+    /// `magic`.
+    fn is_echo_with(&self, frame: &[u8], magic: [u8; 8], least: usize) -> bool {
         let is_echo = match (self.family, self.icmp_type(frame)) {
             (Family::V4, Some(kind)) => matches!(kind, 0 | 8),
             (Family::V6, Some(kind)) => matches!(kind, 128 | 129),
@@ -157,9 +153,9 @@ impl Headers {
         let message = &frame[self.payload.clone()];
         is_echo
             && self.part == Part::Whole
-            && message.len() >= 16
+            && message.len() >= least
             && message[4..6] == [0, 0]
-            && message[8..16] == *b"rewrite\x03"
+            && message[8..16] == magic
     }
 
     /// True if the IP header has neither options nor extension headers.

@@ -162,7 +162,8 @@ async fn observe(
     }
     let before = arrivals(pinged)?;
     let targets: Vec<_> = pinged.iter().map(|pinged| pinged.target.clone()).collect();
-    let observed = exchange(&targets, count, nonce()).await.map_err(no_socket)?;
+    let observed = exchange(&targets, count, nonce()).await;
+    let observed = observed.map_err(|error| no_socket(Kind::Ping, error))?;
     let after = arrivals(pinged)?;
     let mut answers: BTreeMap<(&str, u32), u64> = BTreeMap::new();
     for (pinged, observed) in pinged.iter().zip(&observed) {
@@ -323,15 +324,19 @@ fn nonce() -> Nonce {
     (now.as_nanos() as u64 ^ u64::from(std::process::id()).rotate_left(40)).to_ne_bytes()
 }
 
-fn no_socket(error: io::Error) -> Error {
-    match error.raw_os_error().map(Errno::from_raw) {
-        Some(Errno::EPERM) => Error::host(
+fn no_socket(kind: Kind, error: io::Error) -> Error {
+    match (error.raw_os_error().map(Errno::from_raw), kind) {
+        (Some(Errno::EPERM), _) => Error::host(
             "ping needs CAP_NET_RAW",
             "run it as root, or add CAP_NET_RAW (docs/systemd.md)",
         ),
-        Some(Errno::EADDRNOTAVAIL) => Error::refused(
+        (Some(Errno::EADDRNOTAVAIL), Kind::Ping) => Error::refused(
             "no interface of this host has the host's private address",
             "rewrite attach IFACE adds it to lo again",
+        ),
+        (Some(Errno::EADDRNOTAVAIL), Kind::PathProbe) => Error::refused(
+            "no interface of this host has the host's underlay address",
+            "ip address shows the addresses; rewrite doctor names the missing one",
         ),
         _ => Error::kernel("pinging the peers", error),
     }

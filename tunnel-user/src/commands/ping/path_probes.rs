@@ -1,11 +1,7 @@
 //! Probes the paths of one network, between this host's underlay address and the peers' public addresses. The peers'
 //! programs answer, so neither a firewall nor the routes of a peer take part.
 
-use std::io;
-
-use nix::errno::Errno;
-
-use super::{Pinged, leads_to, nonce};
+use super::{Pinged, leads_to, no_socket, nonce};
 use crate::error::Error;
 use crate::host::netlink::Netlink;
 use crate::host::snapshot::Snapshot;
@@ -78,7 +74,8 @@ pub(super) async fn observe(
     if targets.is_empty() {
         return Ok(Vec::new());
     }
-    exchange(&targets, count, nonce()).await.map_err(no_socket)
+    let exchanged = exchange(&targets, count, nonce()).await;
+    exchanged.map_err(|error| no_socket(Kind::PathProbe, error))
 }
 
 async fn target(netlink: &Netlink, snapshot: &Snapshot, pinged: &Pinged<'_>) -> Target {
@@ -91,18 +88,4 @@ async fn target(netlink: &Netlink, snapshot: &Snapshot, pinged: &Pinged<'_>) -> 
     let way = links.find(|link| attached.is_some_and(|attached| leads_to(link, attached)));
     let device = way.map_or_else(|| interface.to_owned(), |link| link.name.clone());
     Target { kind: Kind::PathProbe, from, to, device: Some(device), mtu: pinged.target.mtu }
-}
-
-fn no_socket(error: io::Error) -> Error {
-    match error.raw_os_error().map(Errno::from_raw) {
-        Some(Errno::EPERM) => Error::host(
-            "ping needs CAP_NET_RAW",
-            "run it as root, or add CAP_NET_RAW (docs/systemd.md)",
-        ),
-        Some(Errno::EADDRNOTAVAIL) => Error::refused(
-            "no interface of this host has the host's underlay address",
-            "ip address shows the addresses; rewrite doctor names the missing one",
-        ),
-        _ => Error::kernel("probing the paths to the peers", error),
-    }
 }
