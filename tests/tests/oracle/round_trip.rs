@@ -137,7 +137,7 @@ pub fn exists(cluster: &Cluster, step: &Step, prediction: &Prediction) -> bool {
     quoted.source == before.destination
         && quoted.destination == before.source
         && !is_listed(cluster, frame, &quoted, entry.peer)
-        && !quoted.is_probe(frame)
+        && !quoted.is_quoted_probe(frame)
 }
 
 /// True if `public` is a peer's current address; false for a former address.

@@ -125,7 +125,7 @@ fn sent(
     if model.is_listed(seen, &quoted, entry.peer) {
         return Ok(ControlFlow::Break(Some(Reason::Bypass)));
     }
-    if quoted.is_probe(seen.frame) {
+    if quoted.is_quoted_probe(seen.frame) {
         return Ok(ControlFlow::Break(Some(Reason::PublicFlow)));
     }
     let mut source = private;

@@ -134,24 +134,32 @@ impl Headers {
 
     /// True for a move notice with a known or an unknown mark.
     pub fn is_notice(&self, frame: &[u8]) -> bool {
-        self.is_echo_with(frame, *b"rewrite\x01", 20)
+        self.is_echo(frame) && self.holds(frame, *b"rewrite\x01", 20)
     }
 
     /// True for a path probe, and for the answer to one (docs/packet-flow.md).
     pub fn is_probe(&self, frame: &[u8]) -> bool {
-        self.is_echo_with(frame, *b"rewrite\x03", 16)
+        self.is_echo(frame) && self.is_quoted_probe(frame)
     }
 
-    /// True for a whole echo message of at least `least` bytes whose identifier is 0 and whose payload begins with
-    /// `magic`.
-    fn is_echo_with(&self, frame: &[u8], magic: [u8; 8], least: usize) -> bool {
-        let is_echo = match (self.family, self.icmp_type(frame)) {
+    /// True for a quoted path probe. The programs do not look at the type of a quoted ICMP message.
+    pub fn is_quoted_probe(&self, frame: &[u8]) -> bool {
+        self.holds(frame, *b"rewrite\x03", 16)
+    }
+
+    fn is_echo(&self, frame: &[u8]) -> bool {
+        match (self.family, self.icmp_type(frame)) {
             (Family::V4, Some(kind)) => matches!(kind, 0 | 8),
             (Family::V6, Some(kind)) => matches!(kind, 128 | 129),
             (_, None) => false,
-        };
+        }
+    }
+
+    /// True for a whole ICMP message of at least `least` bytes whose identifier is 0 and whose payload begins with
+    /// `magic`.
+    fn holds(&self, frame: &[u8], magic: [u8; 8], least: usize) -> bool {
         let message = &frame[self.payload.clone()];
-        is_echo
+        self.icmp_type(frame).is_some()
             && self.part == Part::Whole
             && message.len() >= least
             && message[4..6] == [0, 0]
