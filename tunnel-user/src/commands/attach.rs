@@ -2,7 +2,6 @@
 //! trial is rolled back unless the operator confirms it.
 
 use crate::dataplane::bpffs;
-use crate::dataplane::brought;
 use crate::dataplane::loader;
 use crate::dataplane::lock;
 use crate::dataplane::pins::Folder;
@@ -98,8 +97,9 @@ pub async fn run_until(request: &Request, interrupt: &Interrupt) -> Result<Repor
     let (folder, _lock) = locked(request, &netlink, interrupt).await?;
     let mut resolved = resolve(request, folder, &cluster, &netlink).await?;
     let report = attach::execute(&mut resolved, &netlink, interrupt).await?;
-    brought::record_file(&resolved.folder, &request.config);
-    State::of(&resolved.folder).discard()?;
+    let state = State::of(&resolved.folder);
+    on_trial::record_file(&resolved.folder, &state, &request.config);
+    state.discard()?;
     Ok(report)
 }
 

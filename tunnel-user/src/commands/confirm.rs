@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use crate::dataplane::bpffs;
-use crate::dataplane::brought;
 use crate::dataplane::lock;
 use crate::dataplane::pins::Folder;
 use crate::error::Error;
@@ -11,7 +10,7 @@ use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
 use crate::interrupt::Interrupt;
 use crate::ops::lock_attached::lock_attached;
-use crate::ops::on_trial::attach_id;
+use crate::ops::on_trial::{self, attach_id};
 use crate::trial::{AttachId, Phase, State, Trial};
 
 /// Keeps the change on trial, and ends the trial on the named interface or, without a name, on the only attached
@@ -46,11 +45,8 @@ pub async fn run(interface: Option<&str>) -> Result<Trial, Error> {
     if trial.phase != Phase::Applied {
         return Err(halfway(&trial));
     }
-    // The next change overwrites the saved previous state: status can't compare with that file.
-    if let Some(config) = trial.subject.config()
-        && Path::new(&config) != state.previous()
-    {
-        brought::record_file(&running.folder, Path::new(&config));
+    if let Some(config) = trial.subject.config() {
+        on_trial::record_file(&running.folder, &state, Path::new(&config));
     }
     state.discard()?;
     Ok(trial)

@@ -7,7 +7,7 @@ use serde::Serialize;
 use tunnel_common::counters::Count;
 use tunnel_common::outcome::{Direction, Reason};
 
-use super::traffic_report::{Now, Traffic};
+use super::traffic_report::{self, Traffic};
 use crate::error::Error;
 use crate::ops::attached::{self, Running};
 use crate::plan::attach_point::BOTH;
@@ -195,7 +195,7 @@ fn interface(
     running: &Running,
     selection: &Selection,
 ) -> Result<(Interface, Vec<NamedPeer>), Error> {
-    let (maps, now) = (&running.maps, Now::read());
+    let (maps, now) = (&running.maps, traffic_report::now());
     let known = running.peers()?.0;
     let mut peers = Vec::new();
     for peer in known.iter().filter(|running| selection.has_peer(&running.peer)) {

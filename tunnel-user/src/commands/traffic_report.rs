@@ -6,27 +6,16 @@ use serde::Serialize;
 use tunnel_common::counters::PeerCounters;
 
 use crate::dataplane::jiffies;
-use crate::plan::activity::Clock;
+use crate::plan::activity::Now;
 
-/// The present time, by the clock of the counters and by the time of day.
-#[derive(Clone, Copy, Debug)]
-pub struct Now {
-    /// The clock of the counters' times; `None` if the kernel does not let this process read it.
-    pub clock: Option<Clock>,
-    /// The time of day.
-    pub wall: SystemTime,
-}
-
-impl Now {
-    /// Reads the clocks.
-    #[must_use]
-    pub fn read() -> Self {
-        let clock = jiffies::clock();
-        if let Err(failure) = &clock {
-            tracing::warn!("the times of the last packets are unknown: {failure}");
-        }
-        Self { clock: clock.ok(), wall: SystemTime::now() }
+/// Reads the clocks.
+#[must_use]
+pub fn now() -> Now {
+    let clock = jiffies::clock();
+    if let Err(failure) = &clock {
+        tracing::warn!("the times of the last packets are unknown: {failure}");
     }
+    Now { clock: clock.ok(), wall: SystemTime::now() }
 }
 
 /// The traffic with a peer since its counters began.

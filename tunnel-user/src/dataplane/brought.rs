@@ -154,8 +154,7 @@ pub(super) fn note(folder: &Folder, attachment: &Attachment, added: &BTreeSet<Pr
 }
 
 /// Records the path of the file whose attach has succeeded. A failure does not fail the attach: `status` then compares
-/// the running state with another file. The caller holds the interface lock, and does not record the saved previous
-/// state, which the next change overwrites.
+/// the running state with another file. The caller holds the interface lock.
 pub fn record_file(folder: &Folder, config: &Path) {
     let Some(before) = Brought::of(folder) else { return };
     let config = absolute(config).unwrap_or_else(|_| config.to_owned());

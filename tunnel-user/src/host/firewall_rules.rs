@@ -9,12 +9,14 @@ use serde_json::Value;
 
 use crate::plan::firewall::{Chain, iptables, nft};
 
-/// The legacy programs of iptables with their save commands, and the files that name their tables. iptables-nft keeps
-/// its tables in nft's ruleset.
-const LEGACY: [(&str, &str, &str); 2] = [
-    ("iptables-legacy", "iptables-legacy-save", "/proc/net/ip_tables_names"),
-    ("ip6tables-legacy", "ip6tables-legacy-save", "/proc/net/ip6_tables_names"),
+/// The programs of iptables on the older interface of the kernel, each with the file that names its tables. iptables-nft
+/// keeps its tables in nft's ruleset.
+pub(super) const LEGACY: [(&str, &str); 2] = [
+    ("iptables-legacy", "/proc/net/ip_tables_names"),
+    ("ip6tables-legacy", "/proc/net/ip6_tables_names"),
 ];
+/// A folder that can be missing although the kernel has nf_tables built in: it only explains a failure of a tool.
+pub(super) const NF_TABLES: &str = "/sys/module/nf_tables";
 
 /// The chains of all firewalls in this network namespace, and the firewalls whose rules can't be read, each with the
 /// reason.
@@ -27,12 +29,12 @@ pub fn chains() -> (Vec<Chain>, Vec<String>) {
             Err(error) => unreadable.push(format!("nft: {error}")),
         },
         // A kernel without nf_tables has no rules of nft.
-        Err(_) if !Path::new("/sys/module/nf_tables").exists() => {}
+        Err(_) if !Path::new(NF_TABLES).exists() => {}
         Err(error) => unreadable.push(format!("nft: {error}")),
     }
-    for (program, save, tables) in LEGACY {
+    for (program, tables) in LEGACY {
         if fs::read_to_string(tables).is_ok_and(|names| !names.trim().is_empty()) {
-            match output(save, &[]) {
+            match output(&format!("{program}-save"), &[]) {
                 Ok(text) => {
                     chains.extend(iptables::chains(program, &String::from_utf8_lossy(&text)));
                 }

@@ -6,23 +6,16 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::firewall_rules::output;
+use super::firewall_rules::{LEGACY, NF_TABLES, output};
 use super::netlink::Netlink;
 use super::snapshot::Snapshot;
 use crate::error::{Context as _, Error};
 use crate::plan::import::iptables_save::Saved;
 use crate::plan::import::tunnel::Outputs;
-use crate::plan::import::{HeldAddress, HostFacts, corosync, gluster, hosts_file};
+use crate::plan::import::{HeldAddress, HostFacts, corosync, gluster, hosts_file, is_link_local};
 
-/// The programs of iptables on the older interface of the kernel, each with the file that names its tables.
-const LEGACY: [(&str, &str); 2] = [
-    ("iptables-legacy", "/proc/net/ip_tables_names"),
-    ("ip6tables-legacy", "/proc/net/ip6_tables_names"),
-];
 /// The programs of iptables on nf_tables.
 const ON_NFT: [&str; 2] = ["iptables-nft", "ip6tables-nft"];
-/// A folder that can be missing although the kernel has nf_tables built in: it only explains a failure of a tool.
-const NF_TABLES: &str = "/sys/module/nf_tables";
 
 /// The host's name, addresses and default route. `hosts` is the path of the file that names addresses.
 ///
@@ -41,16 +34,9 @@ pub async fn facts(hosts: &Path) -> Result<HostFacts, Error> {
     Ok(HostFacts {
         hostname: hostname.map(|name| name.trim().to_owned()),
         names: hosts_file::names(&text_or_empty(hosts)?),
-        addresses: held.filter(|held| !is_link_local(held)).collect(),
+        addresses: held.filter(|held| !is_link_local(held.address)).collect(),
         uplink: netlink.default_link().await?.and_then(|link| names.get(&link).cloned()),
     })
-}
-
-const fn is_link_local(held: &HeldAddress) -> bool {
-    match held.address {
-        std::net::IpAddr::V4(address) => address.is_link_local(),
-        std::net::IpAddr::V6(address) => address.is_unicast_link_local(),
-    }
 }
 
 /// The text of a file that names hosts. A missing file is empty.

@@ -8,10 +8,11 @@ use super::attached::{self, Running};
 use crate::dataplane::pins::Folder;
 use crate::dataplane::{jiffies, resize};
 use crate::error::Error;
+use crate::plan::activity::{Clock, Now};
 use crate::plan::attach_point::BOTH;
 use crate::plan::metrics::text::Exposition;
 use crate::plan::metrics::{
-    DaemonReading, MapFill, Now, PeerReading, Peers, PeersLimit, Reading, States, traffic,
+    DaemonReading, MapFill, PeerReading, Peers, PeersLimit, Reading, States, traffic,
 };
 use crate::trial;
 
@@ -93,7 +94,7 @@ fn interface(running: &Running, limit: PeersLimit) -> Result<Reading, Error> {
 }
 
 /// The clock of the counters. The times are missing from the metrics without it.
-fn clock() -> Option<crate::plan::activity::Clock> {
+fn clock() -> Option<Clock> {
     match jiffies::clock() {
         Ok(clock) => Some(clock),
         Err(failure) => {

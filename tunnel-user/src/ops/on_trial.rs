@@ -185,14 +185,19 @@ pub(crate) async fn execute(
     let trial = begun.map(|begun| begun.finish(&folder)).transpose()?;
     let state = State::of(&folder);
     if trial.is_none() {
-        // The next change overwrites the saved previous state: status can't compare with that file.
-        if resolved.request.config != state.previous() {
-            brought::record_file(&folder, &resolved.request.config);
-        }
+        record_file(&folder, &state, &resolved.request.config);
         state.discard()?;
     }
     let previous = previous.map(|previous| previous?.save(&state));
     Ok(Executed { report, trial, previous })
+}
+
+/// Records the file of a change that stays, for `status`. The saved previous state is no such file, because the next
+/// change overwrites it. The caller holds the interface lock.
+pub(crate) fn record_file(folder: &Folder, state: &State, config: &Path) {
+    if config != state.previous() {
+        brought::record_file(folder, config);
+    }
 }
 
 /// The running state as a cluster file.

@@ -1,6 +1,6 @@
 //! Judges from a peer's counters whether packets of the peer arrive.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::{Serialize, Serializer};
 use tunnel_common::counters::PeerCounters;
@@ -31,6 +31,15 @@ impl Clock {
         let tick = u64::try_from(self.tick.as_nanos()).unwrap_or(u64::MAX);
         (ticks != 0).then(|| Duration::from_nanos(elapsed.saturating_mul(tick)))
     }
+}
+
+/// The present time, by the clock of the counters and by the time of day.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// The clock of the counters' times; `None` if the kernel does not let this process read it.
+    pub clock: Option<Clock>,
+    /// The time of day.
+    pub wall: SystemTime,
 }
 
 /// The traffic with a peer since its counters began.

@@ -14,7 +14,7 @@ pub use self::report::{
     Daemon, Interface, LeftBehind, LocalMember, OtherProgram, Peer, Ping, RolledBack,
     RolledBackAttach, Status, Trial, Unconfirmed, Unit,
 };
-use super::traffic_report::{self, Now};
+use super::traffic_report;
 use super::{peer_report, ping};
 use crate::dataplane::instance;
 use crate::dataplane::pins::Folder;
@@ -29,7 +29,7 @@ use crate::model::text::{unpadded, words};
 use crate::ops::attached::{self, Running};
 use crate::ops::health::{self, Finding};
 use crate::ops::{file_comparison, gone_namespaces, lost_pins};
-use crate::plan::activity::{ANSWER_TIME, Activity, Traffic};
+use crate::plan::activity::{ANSWER_TIME, Activity, Now, Traffic};
 use crate::plan::attach_point::{AttachPoint, Hook, Ingress};
 use crate::plan::bypass::BypassTable;
 use crate::plan::fault::Fault;
@@ -145,7 +145,7 @@ async fn read(request: &Request, late: &BTreeSet<MemberName>) -> Result<Reading,
     let reading = attached::undisturbed(async |folders| {
         let snapshot = Snapshot::take(&netlink).await?;
         // Read the clock before the counters: a packet between the two counts as sent and heard now.
-        let now = Now::read();
+        let now = traffic_report::now();
         let lost = lost_pins::interfaces(&netlink).await?;
         let lost: Vec<_> = lost.into_iter().filter(|lost| is_wanted(lost.interface())).collect();
         let rolled_back = rolled_back_attaches(&folders, &lost, is_wanted)?;

@@ -210,6 +210,14 @@ pub struct HeldAddress {
     pub length: u8,
 }
 
+/// True for an address of one link: an import takes none.
+pub(crate) const fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    }
+}
+
 impl HostFacts {
     /// True if an interface of this host has the address.
     #[must_use]

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
-use super::{Finding, Found, FoundHost, Source, Tunnel};
+use super::{Finding, Found, FoundHost, Source, Tunnel, is_link_local};
 use crate::model::text::list;
 
 /// The outputs of the commands. An output that is no JSON array has no entries.
@@ -198,13 +198,6 @@ fn only_neighbor(own: IpAddr, length: u8) -> Option<IpAddr> {
             Some(IpAddr::V4(other.into()))
         }
         IpAddr::V6(own) => (length == 127).then(|| IpAddr::V6((u128::from(own) ^ 1).into())),
-    }
-}
-
-fn is_link_local(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => address.is_link_local(),
-        IpAddr::V6(address) => address.is_unicast_link_local(),
     }
 }
 

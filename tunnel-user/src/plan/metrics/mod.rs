@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use tunnel_common::counters::{Count, PeerCounters};
 use tunnel_common::outcome::{Direction, Reason};
 
-use crate::plan::activity::{Activity, Clock, Traffic};
+use crate::plan::activity::{Activity, Now, Traffic};
 
 /// The peers of one interface that have series of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,15 +95,6 @@ pub struct MapFill {
     pub entries: usize,
     /// The largest number of entries.
     pub max_entries: u32,
-}
-
-/// The clocks of a reading.
-#[derive(Clone, Copy, Debug)]
-pub struct Now {
-    /// The clock of the counters' times; `None` if this process can't read it.
-    pub clock: Option<Clock>,
-    /// The time of day.
-    pub wall: SystemTime,
 }
 
 impl Now {
@@ -192,6 +183,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::plan::activity::Clock;
 
     #[test]
     fn a_limit_is_a_number_or_a_word() {

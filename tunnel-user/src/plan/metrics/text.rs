@@ -294,7 +294,8 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::plan::metrics::{MapFill, Now, PeerReading, States};
+    use crate::plan::activity::Now;
+    use crate::plan::metrics::{MapFill, PeerReading, States};
 
     fn reading(peers: Peers) -> Reading {
         Reading {
