@@ -14,9 +14,9 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 use testkit::process::command_line;
 
-const PATIENCE: Duration = Duration::from_secs(15);
-/// The time after which a process that has not ended counts as hung. Commands that take turns wait for all commands
-/// before them, each of which takes several seconds on a busy machine.
+/// The time after which a process that has neither printed the line nor ended counts as hung. Commands that take turns
+/// wait for all commands before them, each of which takes several seconds on a busy machine. In an emulated machine, the
+/// kernel verifies a program for as long.
 const HUNG: Duration = Duration::from_secs(120);
 
 /// A running process. Dropping this value kills the process.
@@ -66,9 +66,10 @@ impl Process {
         kill(pid, signal).with_context(|| format!("send {signal} to `{}`", self.line))
     }
 
-    /// Waits for a line of output that contains `wanted`. Returns the unread lines up to this line.
+    /// Waits for a line of output that contains `wanted`, at most until the process ends. Returns the unread lines up to
+    /// this line.
     pub fn wait_for_line(&self, wanted: &str) -> Result<Vec<String>> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + HUNG;
         let mut lines = Vec::new();
         loop {
             let left = deadline.saturating_duration_since(Instant::now());

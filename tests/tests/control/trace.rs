@@ -21,7 +21,8 @@ use crate::scenario::{CLSACT, NOTHING_MORE, Scenario, XDP};
 
 /// The line of `rewrite trace --verbose` after which each packet is seen.
 const TRACING: &str = "tracing the programs";
-const PATIENCE: Duration = Duration::from_secs(20);
+/// In an emulated machine, the kernel verifies the four programs of a trace for tens of seconds.
+const PATIENCE: Duration = Duration::from_secs(120);
 /// The length of a ping's frame: Ethernet, IPv4, ICMP and the data.
 const FRAME_LEN: u32 = 14 + 20 + 8 + 56;
 

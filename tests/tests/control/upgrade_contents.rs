@@ -48,9 +48,11 @@ fn members(json: &str) -> Result<Value> {
         members.insert(field.to_owned(), interface[field].clone());
     }
     for peer in members["peers"].as_array_mut().into_iter().flatten() {
-        // The previous version has no awaited addresses.
-        if let Some(awaited) = peer.as_object_mut().and_then(|peer| peer.remove("awaited")) {
-            ensure!(awaited == Value::Array(Vec::new()), "{awaited}");
+        // The previous version has no awaited addresses, and reports no unconfirmed moves.
+        for field in ["awaited", "unconfirmed"] {
+            if let Some(found) = peer.as_object_mut().and_then(|peer| peer.remove(field)) {
+                ensure!(found == Value::Array(Vec::new()), "{field}: {found}");
+            }
         }
         // The previous version does not report traffic, router errors or pings either.
         for field in ["last_sent", "last_heard", "traffic", "router_errors", "pings"] {
