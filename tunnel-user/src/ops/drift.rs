@@ -3,13 +3,16 @@
 //! sends one more move notice to the awaited peers.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use super::attach::request::Request;
 use super::attach::resolve::{Resolved, resolve};
 use super::attached::Running;
 use super::{difference, load_file, move_notices};
+use crate::config::Clusters;
 use crate::dataplane::bpffs;
 use crate::dataplane::in_flight::{self, Seen};
+use crate::dataplane::lock;
 use crate::dataplane::map_use;
 use crate::dataplane::pins::Folder;
 use crate::dataplane::upgrade::{self, Found, under_way};
@@ -42,6 +45,11 @@ pub enum Permission {
 /// with the permission, an attach can refuse the file, for example because the host lacks an address.
 pub type MayFollow = fn(folder: &Folder, content: &[u8]) -> Result<Permission, Error>;
 
+/// The pause between two looks at a command that may change the file and the interface.
+const INTERVAL: Duration = Duration::from_millis(20);
+/// The longest time to wait for such a command. The attach that follows waits for its end.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Compares the interface with the file. A failure becomes [`Drift::Unknown`].
 pub(crate) async fn find(
     request: &Request,
@@ -49,9 +57,42 @@ pub(crate) async fn find(
     netlink: &Netlink,
     may_follow: MayFollow,
 ) -> Drift {
-    match compare(request, folder, netlink, may_follow).await {
+    match compare_undisturbed(request, folder, netlink, may_follow).await {
         Ok(drift) => drift,
         Err(failure) => Drift::Unknown(problem(&failure, folder, netlink).await),
+    }
+}
+
+/// Compares the interface with the file, and begins anew if a command has changed both between the two reads.
+///
+/// A command that changes both holds the interface's lock, and changes the file first. So the interface is never older
+/// than a file that was read while nobody held the lock. It is newer if the file has changed since then.
+async fn compare_undisturbed(
+    request: &Request,
+    folder: &Folder,
+    netlink: &Netlink,
+    may_follow: MayFollow,
+) -> Result<Drift, Error> {
+    bpffs::require()?;
+    let start = Instant::now();
+    loop {
+        let (clusters, content) = load_file::load(&request.config, None).await?;
+        if lock::is_held(folder)? && start.elapsed() < PATIENCE {
+            tokio::time::sleep(INTERVAL).await;
+            continue;
+        }
+        if let Permission::Denied(why) = may_follow(folder, content.as_bytes())? {
+            let standing = standing(folder, netlink).await;
+            return Ok(Drift::Unknown(Problem { why, standing, awaited: false }));
+        }
+        let drift = compare(request, folder, netlink, &clusters).await?;
+        if !matches!(drift, Drift::Found(_)) || start.elapsed() >= PATIENCE {
+            return Ok(drift);
+        }
+        let (_, now) = load_file::load(&request.config, None).await?;
+        if now == content {
+            return Ok(drift);
+        }
     }
 }
 
@@ -104,15 +145,9 @@ async fn compare(
     request: &Request,
     folder: &Folder,
     netlink: &Netlink,
-    may_follow: MayFollow,
+    clusters: &Clusters,
 ) -> Result<Drift, Error> {
-    bpffs::require()?;
-    let (cluster, content) = load_file::load(&request.config, None).await?;
-    if let Permission::Denied(why) = may_follow(folder, content.as_bytes())? {
-        let standing = standing(folder, netlink).await;
-        return Ok(Drift::Unknown(Problem { why, standing, awaited: false }));
-    }
-    let resolved = resolve(request, folder.clone(), &cluster, netlink).await?;
+    let resolved = resolve(request, folder.clone(), clusters, netlink).await?;
     let interface = folder.interface();
     if !folder.exists() || folder.is_unfinished()? {
         return Ok(Drift::Found(vec![format!("{interface} is not attached")]));
