@@ -86,6 +86,7 @@ const RUNS: &[Run] = &[
             "peers::a_peer_that_moved_is_followed",
             "ping::a_wrong_address_of_this_host_in_the_peers_file_is_found",
             "ping::on_healthy_hosts_each_address_is_ok_by_clsact",
+            "ping_network::a_network_without_traffic_is_answered_by_the_program_over_clsact",
             "stats::the_json_has_the_documented_shape_and_counts",
             "status::a_filter_that_is_gone_is_found",
             "undo::detach_leaves_a_host_of_both_families_as_it_was",
@@ -115,6 +116,7 @@ const RUNS: &[Run] = &[
         &[
             "gone_namespaces::pins_of_a_namespace_that_is_gone_are_told_and_cleared_away_by_clsact",
             "gone_namespaces::what_is_written_down_for_lost_pins_of_a_namespace_that_is_gone_is_cleared_away",
+            "ping_network::a_network_without_traffic_is_answered_by_the_program_over_tcx",
             "status::the_json_has_the_documented_shape",
             "undo::detach_leaves_the_host_as_it_was",
             "unit::every_command_works_with_the_capabilities_of_the_unit",
@@ -126,6 +128,7 @@ const RUNS: &[Run] = &[
         &[
             "explain::a_packet_that_arrives_meets_the_ingress_program_at_xdp",
             "ping::on_healthy_hosts_each_address_is_ok_with_xdp",
+            "ping_network::a_network_without_traffic_is_answered_by_the_kernel_with_xdp",
             "undo::detach_leaves_the_host_as_it_was_with_xdp",
         ],
         Ability::Xdp,
