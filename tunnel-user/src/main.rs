@@ -207,6 +207,7 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
         Command::Init(args) => code = output::import::init(&args).await?,
         Command::Peer(command) => peer_command(command).await?,
         Command::Stats(args) => stats_command(args, cli.verbose).await?,
+        Command::Top(args) => output::top::run(args.request(), cli.netns.as_deref()).await?,
         Command::Trace(args) => {
             let destination = match &args.write {
                 Some(path) => Destination::File(path),

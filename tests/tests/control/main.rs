@@ -88,6 +88,7 @@ mod suggested_commands;
 mod surroundings;
 mod switch_on_trial;
 mod tcp_session;
+mod top;
 mod trace;
 mod transitions;
 mod transitions_vlan;

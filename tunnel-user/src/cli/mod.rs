@@ -8,6 +8,7 @@ mod metrics;
 pub mod peer;
 mod ping;
 mod stats;
+mod top;
 pub mod trace;
 
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ use metrics::MetricsArgs;
 use peer::PeerCommand;
 pub use ping::PingArgs;
 pub use stats::StatsArgs;
+pub use top::TopArgs;
 
 /// Hosts of a cluster keep their private addresses, while the packets between them travel as plain
 /// packets between their public addresses: rewritten in the kernel, without encapsulation.
@@ -166,6 +168,9 @@ Examples:
   rewrite stats --json
   rewrite stats --prometheus                 as a scrape of rewrite run --metrics")]
     Stats(StatsArgs),
+
+    /// Show the peers and their packets per second on the whole terminal, and look closer at one
+    Top(TopArgs),
 
     /// Show live packets of the peers, before and after the programs; tcpdump sees one side only
     #[command(after_help = "\

@@ -1,6 +1,7 @@
 //! `rewrite stats`: reads the counters of packets and bytes, per peer and direction, and per reason for not
 //! rewriting.
 
+use std::net::IpAddr;
 use std::time::Instant;
 
 use serde::Serialize;
@@ -11,8 +12,11 @@ use super::traffic_report::{self, Traffic};
 use crate::error::Error;
 use crate::ops::attached::{self, Running};
 use crate::plan::attach_point::BOTH;
+use crate::plan::identity::Identity;
 use crate::plan::peers::{NamedPeer, no_such_peer};
 use crate::plan::rate::Rate;
+use crate::plan::routes::probes;
+use crate::plan::{activity, metrics};
 
 /// The output of `stats`; `--json` prints these fields (docs/json.md).
 #[derive(Clone, Debug, Serialize)]
@@ -42,6 +46,15 @@ pub struct Peer {
     pub name: String,
     /// The peer's private addresses, IPv4 first.
     pub private: Vec<String>,
+    /// The peer's public addresses, IPv4 first.
+    #[serde(skip)]
+    pub public: Vec<String>,
+    /// A private address of this host and one of the peer, in a family that both have.
+    #[serde(skip)]
+    pub pair: Option<(IpAddr, IpAddr)>,
+    /// The state of the traffic with the peer.
+    #[serde(skip)]
+    pub state: activity::Traffic,
     /// The packets to the peer.
     pub egress: Counter,
     /// The packets from the peer.
@@ -203,6 +216,9 @@ fn interface(
         peers.push(Peer {
             name: peer.peer.name.to_string(),
             private: peer.peer.private().map(|range| range.to_string()).collect(),
+            public: peer.peer.public().map(|range| range.to_string()).collect(),
+            pair: pair(&running.local.identity, &peer.peer),
+            state: metrics::traffic(&counters, peer.peer.direct, &now),
             egress: counters.egress.into(),
             ingress: counters.ingress.into(),
             rates: None,
@@ -220,6 +236,15 @@ fn interface(
     let interface =
         Interface { interface: running.folder.interface().into(), peers, not_rewritten };
     Ok((interface, known.into_iter().map(|running| running.peer).collect()))
+}
+
+/// The first host addresses of this host's and the peer's private ranges.
+fn pair(identity: &Identity, peer: &NamedPeer) -> Option<(IpAddr, IpAddr)> {
+    peer.private().find_map(|range| {
+        let own = identity.mappings().find(|own| own.family() == range.family())?;
+        let first = |range| probes(range).into_iter().next();
+        Some((first(own.private().0)?, first(range)?))
+    })
 }
 
 fn counted(direction: Direction, reason: Reason, count: Count) -> NotRewritten {

@@ -211,7 +211,7 @@ pub(super) fn not_attached(interface: Option<&str>, names: &[String]) -> Error {
 }
 
 /// The refusal of a command that needs an attached interface.
-pub(crate) fn none_attached() -> Error {
+pub fn none_attached() -> Error {
     Error::refused(
         "no interface is attached in this network namespace",
         "attach one first (rewrite attach IFACE), or select another network namespace with --netns \

@@ -21,6 +21,7 @@ mod status_beside;
 mod style;
 pub mod suggested_commands;
 pub mod text;
+pub mod top;
 pub mod trace;
 pub mod trial;
 pub mod watch;

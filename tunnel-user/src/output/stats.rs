@@ -96,7 +96,7 @@ fn per_second(rate: Rate) -> (String, String) {
 }
 
 /// A number with a decimal prefix: `999`, `1.25 k`, `12.5 M`.
-fn si(number: f64) -> String {
+pub(super) fn si(number: f64) -> String {
     let prefixes = ["", " k", " M", " G", " T", " P"];
     let (mut scaled, mut prefix) = (number, 0);
     while scaled >= 999.5 && prefix + 1 < prefixes.len() {

@@ -106,6 +106,7 @@ const LABS: &[Purpose] =
 const TESTS: &[Purpose] = &[Purpose::Test, Purpose::Vm, Purpose::Bench];
 const GLUSTER: &[Purpose] = &[Purpose::Test];
 const CAPTURE: &[Purpose] = &[Purpose::Test];
+const SCREEN: &[Purpose] = &[Purpose::Test];
 const METRICS: &[Purpose] = &[Purpose::Test];
 const VM: &[Purpose] = &[Purpose::Vm];
 const MANAGERS: &[Purpose] = &[Purpose::Managers];
@@ -136,6 +137,7 @@ pub const DEBIAN_PROGRAMS: &[DebianProgram] = &[
     program("mount.glusterfs", "glusterfs-client", GLUSTER, "mounts its volume"),
     program("qemu-img", "qemu-utils", GLUSTER, "makes and checks a disk image in the volume"),
     program("qemu-io", "qemu-utils", GLUSTER, "writes to it"),
+    program("tmux", "tmux", SCREEN, "the terminal of rewrite top"),
     program("tshark", "tshark", CAPTURE, "opens the files of rewrite trace"),
     program("taskset", "util-linux", BENCH, "pins the measured processes to one processor"),
     program("iperf3", "iperf3", BENCH, "bulk traffic"),
