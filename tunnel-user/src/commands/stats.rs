@@ -1,7 +1,6 @@
 //! `rewrite stats`: reads the counters of packets and bytes, per peer and direction, and per reason for not
 //! rewriting.
 
-use std::net::IpAddr;
 use std::time::Instant;
 
 use serde::Serialize;
@@ -10,12 +9,11 @@ use tunnel_common::outcome::{Direction, Reason};
 
 use super::traffic_report::{self, Traffic};
 use crate::error::Error;
+use crate::model::Private;
 use crate::ops::attached::{self, Running};
 use crate::plan::attach_point::BOTH;
-use crate::plan::identity::Identity;
-use crate::plan::peers::{NamedPeer, no_such_peer};
+use crate::plan::peers::{NamedPeer, PeerAddresses, no_such_peer};
 use crate::plan::rate::Rate;
-use crate::plan::routes::probes;
 use crate::plan::{activity, metrics};
 
 /// The output of `stats`; `--json` prints these fields (docs/json.md).
@@ -33,6 +31,9 @@ pub struct Stats {
 pub struct Interface {
     /// The interface's name.
     pub interface: String,
+    /// The private ranges of this host, or of the hosts behind it.
+    #[serde(skip)]
+    pub own: Vec<Private>,
     /// The rewritten packets, by peer.
     pub peers: Vec<Peer>,
     /// The packets that concerned a peer and were not rewritten, by direction and reason.
@@ -46,12 +47,9 @@ pub struct Peer {
     pub name: String,
     /// The peer's private addresses, IPv4 first.
     pub private: Vec<String>,
-    /// The peer's public addresses, IPv4 first.
+    /// The peer's addresses, IPv4 first.
     #[serde(skip)]
-    pub public: Vec<String>,
-    /// A private address of this host and one of the peer, in a family that both have.
-    #[serde(skip)]
-    pub pair: Option<(IpAddr, IpAddr)>,
+    pub addresses: Vec<PeerAddresses>,
     /// The state of the traffic with the peer.
     #[serde(skip)]
     pub state: activity::Traffic,
@@ -216,8 +214,7 @@ fn interface(
         peers.push(Peer {
             name: peer.peer.name.to_string(),
             private: peer.peer.private().map(|range| range.to_string()).collect(),
-            public: peer.peer.public().map(|range| range.to_string()).collect(),
-            pair: pair(&running.local.identity, &peer.peer),
+            addresses: peer.peer.addresses.clone(),
             state: metrics::traffic(&counters, peer.peer.direct, &now),
             egress: counters.egress.into(),
             ingress: counters.ingress.into(),
@@ -233,18 +230,13 @@ fn interface(
             }
         }
     }
-    let interface =
-        Interface { interface: running.folder.interface().into(), peers, not_rewritten };
+    let interface = Interface {
+        interface: running.folder.interface().into(),
+        own: running.local.identity.mappings().map(|own| own.private()).collect(),
+        peers,
+        not_rewritten,
+    };
     Ok((interface, known.into_iter().map(|running| running.peer).collect()))
-}
-
-/// The first host addresses of this host's and the peer's private ranges.
-fn pair(identity: &Identity, peer: &NamedPeer) -> Option<(IpAddr, IpAddr)> {
-    peer.private().find_map(|range| {
-        let own = identity.mappings().find(|own| own.family() == range.family())?;
-        let first = |range| probes(range).into_iter().next();
-        Some((first(own.private().0)?, first(range)?))
-    })
 }
 
 fn counted(direction: Direction, reason: Reason, count: Count) -> NotRewritten {

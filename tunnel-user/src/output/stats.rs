@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use indicatif::BinaryBytes;
 use tunnel_user::commands::stats::{Counter, Interface, NotRewritten, Peer, Stats};
+use tunnel_user::commands::traffic_report::Traffic;
 use tunnel_user::plan::rate::Rate;
 
 use super::text::{NOTHING_ATTACHED, ago, counted, wrapped};
@@ -60,11 +61,8 @@ fn row<T: ToString>(name: &str, columns: &[T; 4], names: usize) -> String {
 }
 
 fn peer_line(text: &mut String, peer: &Peer) {
-    let heard = match &peer.traffic.last_heard {
-        Some(last) => format!("{} ago", ago(last.seconds_ago)),
-        None if peer.traffic.is_time_unknown => "unknown".into(),
-        None => "never".into(),
-    };
+    let ago = if peer.traffic.last_heard.is_some() { " ago" } else { "" };
+    let heard = last_heard(&peer.traffic) + ago;
     let columns = match &peer.rates {
         Some(rates) => {
             let [egress, ingress] = [rates.egress, rates.ingress].map(per_second);
@@ -87,16 +85,26 @@ fn peer_line(text: &mut String, peer: &Peer) {
     }
 }
 
+/// The time since the last packet from a peer.
+pub(super) fn last_heard(traffic: &Traffic) -> String {
+    match &traffic.last_heard {
+        Some(last) => ago(last.seconds_ago),
+        None if traffic.is_time_unknown => "unknown".into(),
+        None => "never".into(),
+    }
+}
+
 fn total(counter: Counter) -> (String, String) {
     (counter.packets.to_string(), BinaryBytes(counter.bytes).to_string())
 }
 
-fn per_second(rate: Rate) -> (String, String) {
+/// The packets and the bits per second, as text.
+pub(super) fn per_second(rate: Rate) -> (String, String) {
     (si(rate.packets_per_second), si(rate.bits_per_second))
 }
 
 /// A number with a decimal prefix: `999`, `1.25 k`, `12.5 M`.
-pub(super) fn si(number: f64) -> String {
+fn si(number: f64) -> String {
     let prefixes = ["", " k", " M", " G", " T", " P"];
     let (mut scaled, mut prefix) = (number, 0);
     while scaled >= 999.5 && prefix + 1 < prefixes.len() {

@@ -26,7 +26,7 @@ use view::{Action, View};
 /// The pause between two pings of all peers.
 const PROBE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// What the screen shows.
+/// The request of the operator.
 #[derive(Debug)]
 pub struct Request {
     /// The interface; `None` for all attached interfaces.

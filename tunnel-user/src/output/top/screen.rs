@@ -7,13 +7,14 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::Line;
 use ratatui::widgets::{Block, Borders, Cell, Paragraph, Row as TableRow, Table, TableState};
+use tunnel_user::commands::stats::Rates;
 use tunnel_user::plan::activity::Traffic;
 use tunnel_user::plan::rate::Rate;
 
 use super::inspection::Inspection;
 use super::view::{Row, View};
-use crate::output::stats::si;
-use crate::output::text::{ago, counted, noun};
+use crate::output::stats::{last_heard, per_second};
+use crate::output::text::{counted, noun};
 
 /// The width from which the addresses have columns.
 const WIDE: u16 = 120;
@@ -81,6 +82,13 @@ struct Column {
     content: fn(&Row<'_>) -> String,
 }
 
+impl Column {
+    fn line(&self, text: impl Into<Line<'static>>) -> Line<'static> {
+        let line = text.into();
+        if self.is_number { line.right_aligned() } else { line }
+    }
+}
+
 fn columns(view: &View, width: u16) -> Vec<Column> {
     let number = |heading, content| Column {
         heading,
@@ -98,7 +106,8 @@ fn columns(view: &View, width: u16) -> Vec<Column> {
     if width >= WIDE {
         columns.push(words("private", 16, |row| row.peer.private.join(" ")));
         columns.push(words("path", 20, |row| {
-            format!("{} to {}", row.interface, row.peer.public.join(" "))
+            let publics = row.peer.addresses.iter().map(|addresses| addresses.public.to_string());
+            format!("{} to {}", row.interface, publics.collect::<Vec<_>>().join(" "))
         }));
     }
     columns.extend([
@@ -106,7 +115,7 @@ fn columns(view: &View, width: u16) -> Vec<Column> {
         number(["egress", "bit/s"], |row| rate(row, |row| row.egress).1),
         number(["ingress", "pkt/s"], |row| rate(row, |row| row.ingress).0),
         number(["ingress", "bit/s"], |row| rate(row, |row| row.ingress).1),
-        number(["", "heard"], heard),
+        number(["", "heard"], |row| last_heard(&row.peer.traffic)),
     ]);
     if view.probes {
         columns.push(number(["ping", "time"], |row| {
@@ -124,43 +133,23 @@ fn columns(view: &View, width: u16) -> Vec<Column> {
     columns
 }
 
-fn rate(
-    row: &Row<'_>,
-    direction: fn(tunnel_user::commands::stats::Rates) -> Rate,
-) -> (String, String) {
-    match row.peer.rates.map(direction) {
-        Some(rate) => (si(rate.packets_per_second), si(rate.bits_per_second)),
-        None => (String::new(), String::new()),
-    }
-}
-
-fn heard(row: &Row<'_>) -> String {
-    match &row.peer.traffic.last_heard {
-        Some(last) => ago(last.seconds_ago),
-        None if row.peer.traffic.is_time_unknown => "unknown".into(),
-        None => "never".into(),
-    }
+fn rate(row: &Row<'_>, direction: fn(Rates) -> Rate) -> (String, String) {
+    row.peer.rates.map(direction).map(per_second).unwrap_or_default()
 }
 
 fn table(frame: &mut Frame<'_>, view: &View, area: Rect) {
     let columns = columns(view, area.width);
     let rows = view.rows();
     let position = view.position(&rows);
-    let cell = |text: String, column: &Column| {
-        let line = Line::from(text);
-        Cell::from(if column.is_number { line.right_aligned() } else { line })
-    };
-    let heading = columns.iter().map(|column| {
-        let lines = column.heading.map(Line::from);
-        let lines = lines.map(|line| if column.is_number { line.right_aligned() } else { line });
-        Cell::from(Vec::from(lines))
-    });
+    let heading = columns
+        .iter()
+        .map(|column| Cell::from(Vec::from(column.heading.map(|text| column.line(text)))));
     let heading = TableRow::new(heading).height(2).style(Modifier::BOLD);
     // Only the rows around the selected one fit: a cluster can have a million peers.
     let height = usize::from(area.height.saturating_sub(2)).max(1);
     let first = position.saturating_sub(height / 2).min(rows.len().saturating_sub(height));
     let shown = rows.iter().skip(first).take(height).map(|row| {
-        let cells = columns.iter().map(|column| cell((column.content)(row), column));
+        let cells = columns.iter().map(|column| Cell::from(column.line((column.content)(row))));
         TableRow::new(cells).style(style(row))
     });
     let widths: Vec<_> = columns.iter().map(|column| column.width).collect();
@@ -180,7 +169,7 @@ fn reasons(view: &View) -> Vec<Line<'static>> {
     let reasons = view.not_rewritten();
     let lines = reasons.iter().take(REASONS_MAX).map(|(interface, reason)| {
         let packets = match reason.rate {
-            Some(rate) => format!("{} pkt/s", si(rate.packets_per_second)),
+            Some(rate) => format!("{} pkt/s", per_second(rate).0),
             None => counted(reason.counter.packets, "packet"),
         };
         Line::from(format!(

@@ -3,10 +3,13 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use tunnel_user::commands::ping::Report;
-use tunnel_user::commands::stats::{NotRewritten, Peer, Stats};
+use tunnel_user::commands::stats::{Interface, NotRewritten, Peer, Stats};
+use tunnel_user::model::Private;
+use tunnel_user::plan::routes::probes;
 
 /// The number of peers by which a page key moves.
 const PAGE: isize = 10;
@@ -72,6 +75,8 @@ pub struct Pinged {
 pub struct Row<'a> {
     /// The interface's name.
     pub interface: &'a str,
+    /// The private ranges of this host.
+    own: &'a [Private],
     /// The peer with its counters and rates.
     pub peer: &'a Peer,
     /// The last pings; `None` before the first ones.
@@ -94,12 +99,25 @@ impl Row<'_> {
     }
 
     fn contains(&self, text: &str) -> bool {
-        let Peer { name, private, public, .. } = self.peer;
-        name.contains(text) || private.iter().chain(public).any(|address| address.contains(text))
+        let Peer { name, private, addresses, .. } = self.peer;
+        let mut publics = addresses.iter().map(|addresses| addresses.public.to_string());
+        name.contains(text)
+            || private.iter().any(|address| address.contains(text))
+            || publics.any(|address| address.contains(text))
+    }
+
+    /// The first host addresses of this host's and the peer's private ranges, in a family that both have.
+    fn pair(&self) -> Option<(IpAddr, IpAddr)> {
+        self.peer.addresses.iter().find_map(|addresses| {
+            let of_family = |own: &&Private| own.0.family() == addresses.family();
+            let own = self.own.iter().find(of_family)?;
+            let first = |range: Private| probes(range.0).into_iter().next();
+            Some((first(*own)?, first(addresses.private)?))
+        })
     }
 }
 
-/// What a key asks for.
+/// The request of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Nothing beyond the view.
@@ -117,7 +135,7 @@ pub enum Action {
 pub struct View {
     stats: Stats,
     /// The last pings, by interface and peer.
-    pings: BTreeMap<(String, String), Pinged>,
+    pings: BTreeMap<String, BTreeMap<String, Pinged>>,
     /// The interface and the name of the selected peer.
     selected: Option<(String, String)>,
     /// The order of the peers.
@@ -160,8 +178,8 @@ impl View {
                 loss: f64::from(lost) / f64::from(peer.sent.max(1)),
                 milliseconds: peer.milliseconds.map(|[_, mean, _]| mean),
             };
-            let known = self.pings.entry((peer.interface.clone(), peer.name.clone()));
-            let known = known.or_insert(pinged);
+            let of_interface = self.pings.entry(peer.interface.clone()).or_default();
+            let known = of_interface.entry(peer.name.clone()).or_insert(pinged);
             if known.is_ok && !pinged.is_ok || known.loss < pinged.loss {
                 *known = pinged;
             }
@@ -175,11 +193,11 @@ impl View {
 
     /// All peers, in no particular order.
     pub fn all(&self) -> impl Iterator<Item = Row<'_>> {
-        self.stats.interfaces.iter().flat_map(|interface| {
-            interface.peers.iter().map(|peer| {
-                let key = (interface.interface.clone(), peer.name.clone());
-                let pinged = self.pings.get(&key).copied();
-                Row { interface: &interface.interface, peer, pinged }
+        self.stats.interfaces.iter().flat_map(|Interface { interface, own, peers, .. }| {
+            let pings = self.pings.get(interface);
+            peers.iter().map(move |peer| {
+                let pinged = pings.and_then(|pings| pings.get(&peer.name)).copied();
+                Row { interface, own, peer, pinged }
             })
         })
     }
@@ -258,7 +276,7 @@ impl View {
             }
             KeyCode::Char('e') => {
                 return self.run(|row| {
-                    let (own, peer) = row.peer.pair?;
+                    let (own, peer) = row.pair()?;
                     Some(on(row, &["explain", &own.to_string(), &peer.to_string()]))
                 });
             }

@@ -57,6 +57,7 @@ fn packets_that_were_not_rewritten_have_lines_of_their_own() {
     let mut stats = tunnel_user::commands::stats::Stats { seconds: None, interfaces: Vec::new() };
     stats.interfaces.push(tunnel_user::commands::stats::Interface {
         interface: "eth0".into(),
+        own: Vec::new(),
         peers: peers(),
         not_rewritten: vec![reason(1, "spoofed"), reason(0, "fragment"), reason(9, "bypassed")],
     });

@@ -1,8 +1,10 @@
 use tunnel_common::counters::PeerCounters;
 use tunnel_user::commands::ping;
-use tunnel_user::commands::stats::{Counter, Interface, Rates};
+use tunnel_user::commands::stats::{Counter, Rates};
 use tunnel_user::commands::traffic_report::{LastPacket, Traffic};
+use tunnel_user::model::Public;
 use tunnel_user::plan::activity;
+use tunnel_user::plan::peers::PeerAddresses;
 use tunnel_user::plan::rate::Rate;
 
 use super::*;
@@ -14,8 +16,10 @@ pub(in super::super) fn peer(name: &str, host: u8, bits: f64, heard: Option<f64>
     Peer {
         name: name.to_owned(),
         private: vec![format!("10.0.0.{host}")],
-        public: vec![format!("203.0.113.{host}")],
-        pair: Some(([10, 0, 0, 1].into(), [10, 0, 0, host].into())),
+        addresses: vec![PeerAddresses {
+            private: Private(format!("10.0.0.{host}").parse().unwrap()),
+            public: Public(format!("203.0.113.{host}").parse().unwrap()),
+        }],
         state: activity::Traffic::Heard,
         egress: Counter::from(PeerCounters::default().egress),
         ingress: Counter::from(PeerCounters::default().ingress),
@@ -30,7 +34,8 @@ pub(in super::super) fn peer(name: &str, host: u8, bits: f64, heard: Option<f64>
 }
 
 pub(in super::super) fn view(peers: Vec<Peer>) -> View {
-    let interface = Interface { interface: "eth0".into(), peers, not_rewritten: Vec::new() };
+    let own = vec![Private("10.0.0.1".parse().unwrap())];
+    let interface = Interface { interface: "eth0".into(), own, peers, not_rewritten: Vec::new() };
     View::new(Stats { seconds: Some(1.0), interfaces: vec![interface] }, true)
 }
 
