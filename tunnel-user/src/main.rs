@@ -208,6 +208,9 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
         Command::Peer(command) => peer_command(command).await?,
         Command::Stats(args) => stats_command(args, cli.verbose).await?,
         Command::Top(args) => output::top::run(args.request(), cli.netns.as_deref()).await?,
+        Command::Events { on, follow, json } => {
+            output::events::run(on.name(), follow, json).await?
+        }
         Command::Trace(args) => {
             let destination = match &args.write {
                 Some(path) => Destination::File(path),

@@ -172,6 +172,27 @@ Examples:
     /// Show the peers and their packets per second on the whole terminal, and look closer at one
     Top(TopArgs),
 
+    /// Show what happened: attaches, moves, trials, repaired drift, peers that are silent and heard again
+    #[command(after_help = "\
+Examples:
+  rewrite events
+  rewrite events eth0 --follow
+  rewrite events --follow --json
+
+The daemon (rewrite run) records silent peers and repaired drift; every command records what it
+changed. The log in /run/rewrite holds the last 1 to 2 MiB since the boot.")]
+    Events {
+        /// The interface.
+        #[command(flatten)]
+        on: InterfaceArg,
+        /// Print the next events as they come, until interrupted
+        #[arg(long)]
+        follow: bool,
+        /// As JSON, one object a line (docs/json.md)
+        #[arg(long)]
+        json: bool,
+    },
+
     /// Show live packets of the peers, before and after the programs; tcpdump sees one side only
     #[command(after_help = "\
 Examples:

@@ -16,7 +16,7 @@ use crate::ops::difference::{self, Difference};
 use crate::ops::lock_attached::lock_attached;
 use crate::ops::on_trial::{self, Before, Begun, Executed};
 use crate::ops::previous_state::{NotSaved, Previous, Saved};
-use crate::ops::{attach, load_file};
+use crate::ops::{attach, events, load_file};
 use crate::trial::{ConfirmWithin, State, Trial, become_guard, require_none};
 
 /// The request of an apply.
@@ -86,6 +86,7 @@ pub async fn run(
     drop(running);
     let executing = on_trial::execute(&mut resolved, begun, previous, &netlink, &interrupt);
     let Executed { report: attached, trial, previous } = executing.await?;
+    events::record_attach(&folder, Some(&difference), trial.as_ref());
     Ok(Report { difference, attached, trial, previous })
 }
 

@@ -12,11 +12,11 @@ use crate::host::privileges::{self, Task};
 use crate::interrupt::Interrupt;
 use crate::ops::attach::report::Report;
 use crate::ops::attach::request::Request;
-use crate::ops::attach::resolve::resolve;
+use crate::ops::attach::resolve::{Resolved, resolve};
 use crate::ops::difference::{self, Difference};
 use crate::ops::on_trial::{self, Before, Begun, Executed};
 use crate::ops::previous_state::{self, NotSaved, Previous, Saved};
-use crate::ops::{attach, endangered_connections, gone_namespaces, load_file, upgrade};
+use crate::ops::{attach, endangered_connections, events, gone_namespaces, load_file, upgrade};
 use crate::trial::{self, ConfirmWithin, State, Trial};
 
 /// The outcome of the command.
@@ -80,6 +80,7 @@ pub async fn run(
     drop(running);
     let executing = on_trial::execute(&mut resolved, begun, previous, &netlink, &interrupt);
     let Executed { report, trial, previous } = executing.await?;
+    events::record_attach(&folder, difference.as_ref(), trial.as_ref());
     Ok(Outcome { report, difference, trial, previous })
 }
 
@@ -96,11 +97,28 @@ pub async fn run_until(request: &Request, interrupt: &Interrupt) -> Result<Repor
     let netlink = Netlink::connect()?;
     let (folder, _lock) = locked(request, &netlink, interrupt).await?;
     let mut resolved = resolve(request, folder, &cluster, &netlink).await?;
+    let difference = moves_before(&resolved, &netlink).await;
     let report = attach::execute(&mut resolved, &netlink, interrupt).await?;
+    if let Some(difference) = &difference {
+        events::record_moves(&resolved.folder, difference);
+    }
     let state = State::of(&resolved.folder);
     on_trial::record_file(&resolved.folder, &state, &request.config);
     state.discard()?;
     Ok(report)
+}
+
+/// The largest number of peers whose moves a daemon's attach records: more take too long to compare.
+const PEERS_MAX: usize = 10_000;
+
+/// The difference that the attach is about to make to an attached interface, for the record of the peers that move.
+async fn moves_before(resolved: &Resolved<'_>, netlink: &Netlink) -> Option<Difference> {
+    if resolved.membership.peers.len() > PEERS_MAX {
+        return None;
+    }
+    let running = previous_state::running(&resolved.folder, resolved.link.index, netlink).await;
+    let running = running.ok().flatten()?;
+    difference::between(Some(&running), resolved).ok()
 }
 
 /// Takes the interface lock, requires that no trial is pending, and takes over an attachment of the previous version.

@@ -9,8 +9,10 @@ use crate::error::Error;
 use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
 use crate::interrupt::Interrupt;
+use crate::ops::events;
 use crate::ops::lock_attached::lock_attached;
 use crate::ops::on_trial::{self, attach_id};
+use crate::plan::events::Event;
 use crate::trial::{AttachId, Phase, State, Trial};
 
 /// Keeps the change on trial, and ends the trial on the named interface or, without a name, on the only attached
@@ -49,6 +51,8 @@ pub async fn run(interface: Option<&str>) -> Result<Trial, Error> {
         on_trial::record_file(&running.folder, &state, Path::new(&config));
     }
     state.discard()?;
+    let (id, subject) = (trial.id.clone(), trial.subject.to_string());
+    events::record(&running.folder, Event::TrialKept { trial: id, subject });
     Ok(trial)
 }
 

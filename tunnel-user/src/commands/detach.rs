@@ -14,7 +14,8 @@ use crate::host::snapshot::{LOOPBACK, Snapshot};
 use crate::interrupt::Interrupt;
 use crate::model::Private;
 use crate::ops::detach::{Report, locked};
-use crate::ops::{gone_namespaces, lost_pins, upgrade};
+use crate::ops::{events, gone_namespaces, lost_pins, upgrade};
+use crate::plan::events::Event;
 use crate::trial::State;
 
 /// The interfaces to detach.
@@ -178,6 +179,7 @@ async fn one(
     let Some((_lock, report)) = locked(folder, netlink, interrupt).await? else {
         return Ok(false);
     };
+    events::record(folder, Event::Detached);
     let cleared = State::of(folder).discard();
     // Report the removed things even if the trial's files could not be removed.
     let trial_discarded = *cleared.as_ref().unwrap_or(&false);

@@ -15,6 +15,7 @@ use crate::host::snapshot::Snapshot;
 use crate::interrupt::Interrupt;
 use crate::model::Drain;
 use crate::ops::attached::{self, Running};
+use crate::ops::events;
 use crate::ops::execute::Executor;
 use crate::ops::lock_attached::lock_attached;
 use crate::ops::move_notices::{self, After};
@@ -24,6 +25,7 @@ use crate::ops::{other_networks, routing};
 use crate::plan::arp;
 use crate::plan::attach_point::{AttachPoint, LoadOptions};
 use crate::plan::change::{PeerChange, PeerOptions, change_peers, local};
+use crate::plan::events::moved;
 use crate::plan::local_tables;
 use crate::plan::membership::Membership;
 use crate::plan::peer_edit::{self, Edit, Edited};
@@ -129,6 +131,14 @@ pub async fn run(
     let follower = instance::follower(&running.folder);
     let interface = running.folder.interface().into();
     let Edited { before, after, .. } = edited;
+    if let (Some(before), Some(after)) = (&before, &after)
+        && let Some(event) = moved(before, after)
+    {
+        events::record(&running.folder, event);
+    }
+    if let Some(trial) = &trial {
+        events::record_trial(&running.folder, trial);
+    }
     Ok(Report { interface, before, after, drain, routes, awaited, trial, saved, follower })
 }
 

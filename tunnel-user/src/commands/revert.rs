@@ -15,7 +15,8 @@ use crate::ops::attach::resolve::{now, resolve};
 use crate::ops::attached::{self, Running};
 use crate::ops::lock_attached::lock_attached;
 use crate::ops::on_trial::attach_id;
-use crate::ops::{attach, detach, load_file, network_switch};
+use crate::ops::{attach, detach, events, load_file, network_switch};
+use crate::plan::events::Event;
 use crate::plan::route::RouteChanges;
 use crate::trial::{
     ANOTHER_BEGUN, AttachId, Guard, GuardState, NOT_PENDING, Phase, PreviousRoutes, Rollback,
@@ -129,6 +130,7 @@ pub async fn run(asker: &Asker) -> Result<Outcome, Error> {
             return Err(failure);
         }
     };
+    note(&folder, &trial);
     state.roll_back(&rolled_back(&trial), guard_to_end(asker, &trial))?;
     Ok(Outcome::WentBack(Box::new((trial, report))))
 }
@@ -158,6 +160,7 @@ async fn move_back(
         state.end_trial(guard_to_end(asker, &trial))?;
         return Ok(Outcome::Nothing(nothing_moved(&trial.subject)));
     }
+    note(&running.folder, &trial);
     state.roll_back(&rolled_back(&trial), guard_to_end(asker, &trial))?;
     Ok(Outcome::MovedBack(Box::new((trial, routes))))
 }
@@ -225,8 +228,18 @@ async fn detach_again(
     // Record the rollback first: a daemon that follows the same file must not attach again after the detach.
     state.record_roll_back(&rolled_back(&trial))?;
     let report = detach::under_lock(folder, netlink, interrupt).await?;
+    note(folder, &trial);
+    if report.is_some() {
+        events::record(folder, Event::Detached);
+    }
     state.end_trial(guard_to_end(asker, &trial))?;
     Ok(Outcome::Detached(Box::new((trial, report))))
+}
+
+/// Records the rollback as an event.
+fn note(folder: &Folder, trial: &Trial) {
+    let (id, subject) = (trial.id.clone(), trial.subject.to_string());
+    events::record(folder, Event::TrialRolledBack { trial: id, subject });
 }
 
 /// The trial to roll back, or the reason why there is none.

@@ -11,6 +11,7 @@ use tokio::time::{Instant, Interval, interval, sleep_until};
 
 use super::attach;
 use super::metrics::{self, DaemonState, Exporter};
+use super::peer_watch::PeerWatcher;
 use crate::dataplane::bpffs;
 use crate::dataplane::instance::Instance;
 use crate::dataplane::pins::Folder;
@@ -25,10 +26,12 @@ use crate::host::privileges::{self, Task};
 use crate::host::service_manager::{self, Feeder};
 use crate::interrupt::Interrupt;
 use crate::model::text::list;
+use crate::ops::attach::report;
 use crate::ops::attach::request::Request;
-use crate::ops::detach;
 use crate::ops::drift::{self, MayFollow, Permission};
-use crate::plan::follow::{Action, Event, Follow, Notify, Report};
+use crate::ops::{detach, events};
+use crate::plan::events::Event as Happened;
+use crate::plan::follow::{self, Action, Event, Follow, Notify, Report};
 use crate::trial;
 
 /// The maximum number of differences that one log line names.
@@ -74,6 +77,8 @@ pub async fn run(
     let folder = Folder::of(NetworkNamespace::current()?, &request.interface);
     let Some(instance) = claim(&folder, &request.config).await? else { return Ok(None) };
     let state = DaemonState::new(&request.interface);
+    events::record(&folder, Happened::DaemonStarted { process_id: std::process::id() });
+    let _watcher = PeerWatcher::start(&folder)?;
     let _exporter = Exporter::start(metrics, &folder, &state)?;
     let mut daemon = Daemon::new(request, &folder, instance, state).await?;
     let ended = daemon.run().await;
@@ -220,6 +225,7 @@ impl<'a> Daemon<'a> {
                     match attach.await {
                         Ok(report) => {
                             self.state.count_attach(true);
+                            self.record(&report, why);
                             for left_out in &report.left_out {
                                 tracing::info!("{left_out}");
                             }
@@ -249,6 +255,15 @@ impl<'a> Daemon<'a> {
             actions.extend(self.follow.on(self.now(), event));
         }
         false
+    }
+
+    /// Records an attach as an event, unless it merely took over the attached interface.
+    fn record(&self, report: &report::Report, why: Vec<String>) {
+        if !report.was_attached {
+            events::record(self.folder, Happened::Attached);
+        } else if !follow::is_take_over(&why) {
+            events::record(self.folder, Happened::DriftMended { differences: why });
+        }
     }
 
     fn now(&self) -> Duration {

@@ -12,6 +12,7 @@ use crate::host::snapshot::Snapshot;
 use crate::interrupt::Interrupt;
 use crate::model::text::list;
 use crate::ops::attached::{self, Running};
+use crate::ops::events;
 use crate::ops::network_switch;
 use crate::ops::on_trial::{Before, Begun};
 use crate::ops::upgrade;
@@ -111,6 +112,9 @@ pub async fn run(
     };
     network_switch::execute(running, changes.clone(), &netlink, &interrupt).await?;
     let trial = begun.map(|begun| begun.finish(folder)).transpose()?;
+    if let Some(trial) = &trial {
+        events::record_trial(folder, trial);
+    }
     Ok(Report {
         interface: folder.interface().into(),
         network: network.clone(),

@@ -7,6 +7,7 @@ pub mod bridge_netfilter;
 pub mod capture_file;
 pub mod clock;
 pub mod echo_socket;
+pub mod event_log;
 pub mod file_changes;
 pub mod file_replacement;
 pub mod firewall_rules;

@@ -4,6 +4,7 @@
 use tunnel_common::attachment::Attachment;
 
 use super::attached::Running;
+use super::events;
 use super::private_in_arp;
 use crate::dataplane::lock;
 use crate::dataplane::pins::{self, Folder};
@@ -17,6 +18,7 @@ use crate::host::snapshot::Snapshot;
 use crate::interrupt::Interrupt;
 use crate::model::text::unpadded;
 use crate::plan::arp;
+use crate::plan::events::Event;
 use crate::trial::{self, State};
 
 /// Takes over all interfaces of this network namespace, except `folder`'s, that the previous version has attached: a
@@ -64,6 +66,8 @@ pub(crate) async fn take_over(
             change(folder, Abi::Current, netlink).await?;
             guard_anew(folder, &attachment)?;
             keep_out_of_arp(folder, netlink).await?;
+            let (from, to) = (unpadded(&attachment.version), env!("CARGO_PKG_VERSION").to_owned());
+            events::record(folder, Event::ProgramsUpgraded { from, to });
             tracing::info!(
                 "{interface}: took over the programs of rewrite {}, ABI {} -> {}",
                 unpadded(&attachment.version),

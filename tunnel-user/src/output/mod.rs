@@ -9,6 +9,7 @@ pub mod diff;
 pub mod doctor;
 pub mod downgrade;
 pub mod dry_run;
+pub mod events;
 pub mod explain;
 pub mod import;
 mod pcapng;

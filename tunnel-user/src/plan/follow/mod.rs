@@ -135,6 +135,12 @@ pub enum Report {
 /// The reason for the first attach, which happens even without differences.
 const TAKE_OVER: &str = "rewrite run has started";
 
+/// True if an attach with the reason `why` found no difference: the daemon has just started.
+#[must_use]
+pub fn is_take_over(why: &[String]) -> bool {
+    matches!(why, [only] if only == TAKE_OVER)
+}
+
 /// Keeps a host in the state that its file describes.
 #[derive(Clone, Debug, Default)]
 pub struct Follow {

@@ -1,0 +1,57 @@
+//! Records events. A failure to record one is no failure of the command that caused it.
+
+use std::time::SystemTime;
+
+use super::difference::Difference;
+use crate::dataplane::pins::Folder;
+use crate::host::event_log::EventLog;
+use crate::host::network_namespace::NetworkNamespace;
+use crate::plan::events::{Event, Record, moved};
+use crate::trial::Trial;
+
+/// Records an event of the interface in `folder`.
+pub fn record(folder: &Folder, event: Event) {
+    let namespace = NetworkNamespace::current().map(inode).unwrap_or_default();
+    let record = Record::new(namespace, folder.interface(), event, SystemTime::now());
+    let appended = record
+        .to_line()
+        .map_err(std::io::Error::from)
+        .and_then(|line| EventLog::default().append(&line));
+    if let Err(error) = appended {
+        tracing::debug!("the event is not recorded ({error}): {record}");
+    }
+}
+
+/// The inode of a network namespace in a record; `None` for the host's.
+#[must_use]
+pub const fn inode(namespace: NetworkNamespace) -> Option<u64> {
+    match namespace {
+        NetworkNamespace::Host => None,
+        NetworkNamespace::Other(inode) => Some(inode),
+    }
+}
+
+/// Records the peers that have moved by an attach, and the trial that the attach has begun.
+pub fn record_attach(folder: &Folder, difference: Option<&Difference>, trial: Option<&Trial>) {
+    match difference {
+        Some(difference) => record_moves(folder, difference),
+        None => record(folder, Event::Attached),
+    }
+    if let Some(trial) = trial {
+        record_trial(folder, trial);
+    }
+}
+
+/// Records the peers whose public addresses change.
+pub fn record_moves(folder: &Folder, difference: &Difference) {
+    let changed = &difference.changes.peers.changed;
+    for event in changed.iter().filter_map(|(before, after)| moved(before, after)) {
+        record(folder, event);
+    }
+}
+
+/// Records the beginning of a trial.
+pub fn record_trial(folder: &Folder, trial: &Trial) {
+    let (id, subject) = (trial.id.clone(), trial.subject.to_string());
+    record(folder, Event::TrialBegun { trial: id, subject, until: trial.until().ok() });
+}
