@@ -119,9 +119,10 @@ async fn command(cli: Cli) -> Result<ExitCode, Error> {
                 }
             }
         }
-        Command::Run { attach, detach_on_exit, metrics } => {
+        Command::Run { attach, detach_on_exit, metrics, hooks } => {
             let request = attach.request(cli.verbose);
-            let detached = run::run(&request, detach_on_exit, &metrics.options()).await?;
+            let (metrics, hooks) = (metrics.options(), hooks.options());
+            let detached = run::run(&request, detach_on_exit, &metrics, hooks).await?;
             print(&detached.map_or_else(String::new, |report| output::detach::one(&report)))?;
         }
         Command::Detach(args) => {

@@ -16,13 +16,13 @@ use crate::process::Process;
 use crate::scenario::{NOTHING_MORE, Scenario};
 
 /// The events of a host, from the oldest on.
-fn events(scenario: &Scenario, host: &Namespace) -> Result<Vec<Value>> {
+pub fn events(scenario: &Scenario, host: &Namespace) -> Result<Vec<Value>> {
     let said = scenario.rewrite.run(host, &["events", "--json"])?;
     said.lines().map(|line| serde_json::from_str(line).context(line.to_owned())).collect()
 }
 
 /// The names of the events.
-fn names(events: &[Value]) -> Vec<&str> {
+pub fn names(events: &[Value]) -> Vec<&str> {
     events.iter().filter_map(|event| event["event"].as_str()).collect()
 }
 

@@ -25,6 +25,7 @@ mod doctor;
 mod doctor_surroundings;
 mod dry_run;
 mod dual_stack;
+mod event_hooks;
 mod events;
 mod explain;
 mod explain_all;

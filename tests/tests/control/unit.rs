@@ -9,6 +9,7 @@ use testkit::netns::Namespace;
 use testkit::process;
 
 use crate::daemon::Daemon;
+use crate::event_hooks::Hooks;
 use crate::host_state::HostState;
 use crate::metrics::{SERVED, connect, scrape};
 use crate::scenario::{CLSACT, Ended, NOTHING_MORE, Scenario, XDP, end};
@@ -161,7 +162,10 @@ fn every_system_call_of_the_daemon_is_in_the_filter_of_the_unit() -> Result<()> 
     let families: Vec<_> = families.context("the unit names no families")?.split(' ').collect();
     let scenario = Scenario::new()?;
     let [trace, text_file] = ["trace", "rewrite.prom"].map(|name| scenario.path(name));
-    let metrics = [SERVED, &["--metrics-textfile", &text_file]].concat();
+    let hooks = Hooks::new(&scenario)?;
+    // The daemon kills this hook, after it has written.
+    hooks.write("hook", "cat >> \"$0.got\"; sleep 1000")?;
+    let metrics = [SERVED, &["--metrics-textfile", &text_file], &hooks.arguments()].concat();
     for hook in [NOTHING_MORE, CLSACT, XDP] {
         let mut command = scenario.lab.a.command("strace");
         // With -D, the started process is the daemon itself.
@@ -170,6 +174,8 @@ fn every_system_call_of_the_daemon_is_in_the_filter_of_the_unit() -> Result<()> 
         let daemon = Daemon::start_command(&scenario, &mut command, &more)?;
         daemon.wait_for("READY=1")?;
         scrape(connect(&scenario.lab.a)?)?;
+        hooks.wait_for("hook", "daemon-started")?;
+        fs::remove_file(hooks.path("hook.got")).context("remove the hook's file")?;
         daemon.terminate()?;
         let text = fs::read_to_string(&trace).context("read the trace")?;
         let made = text.lines().filter_map(|line| {
@@ -183,6 +189,7 @@ fn every_system_call_of_the_daemon_is_in_the_filter_of_the_unit() -> Result<()> 
             ensure!(families.contains(&family), "{family} is not among the unit's families");
         }
         ensure!(text.contains(" socket(AF_INET, "), "no port: {text}");
+        ensure!(text.contains("/hook\", "), "no hook: {text}");
         ensure!(text.contains("bpf(") && text.contains("exit_group("), "no trace: {text}");
     }
     Ok(())

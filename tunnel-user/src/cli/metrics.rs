@@ -35,12 +35,12 @@ impl MetricsArgs {
     }
 }
 
-fn absolute(text: &str) -> Result<PathBuf, String> {
+pub(super) fn absolute(text: &str) -> Result<PathBuf, String> {
     std::path::absolute(text).map_err(|error| error.to_string())
 }
 
 /// Parses a time of at least one second.
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     let time = text.parse::<humantime::Duration>().map_err(|error| error.to_string())?;
     match Duration::from(time) {
         time if time < Duration::from_secs(1) => Err("the shortest time is 1s".into()),

@@ -1,7 +1,9 @@
 //! Defines the arguments of the command line.
 
+mod apply;
 pub mod attach;
 pub mod explain;
+mod hooks;
 pub mod import;
 mod interface;
 mod metrics;
@@ -15,10 +17,11 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand};
 use tunnel_user::config::DEFAULT_PATH;
-use tunnel_user::trial::ConfirmWithin;
 
+pub use apply::ApplyArgs;
 pub use attach::{AttachArgs, AttachCommand, IngressArg};
 use explain::ExplainArgs;
+use hooks::HooksArgs;
 use import::{ImportArgs, InitArgs};
 use interface::{InterfaceArg, OnlyInterfaceArg, RequiredInterfaceArg};
 use metrics::MetricsArgs;
@@ -107,6 +110,9 @@ docs/systemd.md has the unit.")]
         /// The metrics.
         #[command(flatten)]
         metrics: MetricsArgs,
+        /// The hooks.
+        #[command(flatten)]
+        hooks: HooksArgs,
     },
 
     /// Remove exactly the things that attach added
@@ -356,38 +362,6 @@ pub struct StatusArgs {
     /// As JSON (docs/json.md)
     #[arg(long)]
     pub json: bool,
-}
-
-/// The arguments of `apply`.
-#[derive(Args, Debug)]
-pub struct ApplyArgs {
-    /// The file
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_PATH)]
-    pub config: PathBuf,
-    /// Name of this host's member, if this host's addresses do not identify it; repeat the option on a gateway
-    #[arg(long = "self", value_name = "NAME")]
-    pub self_names: Vec<String>,
-    /// Roll back to the previous state after this time (60s, 5m), unless you run `rewrite confirm` first
-    #[arg(long, value_name = "TIME")]
-    pub confirm_within: Option<ConfirmWithin>,
-    /// The interface.
-    #[command(flatten)]
-    pub on: InterfaceArg,
-    /// As JSON (docs/json.md)
-    #[arg(long)]
-    pub json: bool,
-    /// Roll back the change on trial now; it is not an error if no trial is pending
-    #[arg(long, conflicts_with_all = ["config", "self_names", "confirm_within"])]
-    pub revert: bool,
-    /// Roll back only the trial with this number; the trial's guard passes the number
-    #[arg(long, value_name = "NUMBER", hide = true)]
-    pub trial: Option<String>,
-    /// Roll back with the guard's copy of the trial, from the file descriptor with this number
-    #[arg(long, value_name = "NUMBER", requires_all = ["revert", "trial"], hide = true)]
-    pub held: Option<i32>,
-    /// Become the guard of the trial
-    #[arg(long, requires_all = ["interface", "trial"], conflicts_with = "revert", hide = true)]
-    pub guard: bool,
 }
 
 /// The arguments of `detach`.

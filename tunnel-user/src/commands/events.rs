@@ -3,15 +3,14 @@
 use crate::error::{Context as _, Error};
 use crate::host::event_log::{EventLog, Reader};
 use crate::host::file_changes::FileChanges;
-use crate::host::network_namespace::NetworkNamespace;
-use crate::ops::events::inode;
-use crate::plan::events::Record;
+use crate::ops::events::namespace;
+use crate::plan::events::{Namespace, Record};
 
 /// The events of this network namespace, from the oldest on.
 pub struct Events {
     reader: Reader,
     interface: Option<String>,
-    namespace: Option<u64>,
+    namespace: Namespace,
 }
 
 impl Events {
@@ -23,7 +22,7 @@ impl Events {
         Ok(Self {
             reader: EventLog::default().reader(),
             interface: interface.map(str::to_owned),
-            namespace: inode(NetworkNamespace::current()?),
+            namespace: namespace()?,
         })
     }
 

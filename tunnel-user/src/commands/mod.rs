@@ -13,6 +13,7 @@ pub mod dry_run;
 pub mod events;
 pub mod explain;
 pub mod explain_all;
+pub mod hook_runner;
 pub mod import;
 pub mod init;
 pub mod metrics;

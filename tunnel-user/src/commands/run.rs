@@ -10,6 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, Interval, interval, sleep_until};
 
 use super::attach;
+use super::hook_runner::HookRunner;
 use super::metrics::{self, DaemonState, Exporter};
 use super::peer_watch::PeerWatcher;
 use crate::dataplane::bpffs;
@@ -29,7 +30,7 @@ use crate::model::text::list;
 use crate::ops::attach::report;
 use crate::ops::attach::request::Request;
 use crate::ops::drift::{self, MayFollow, Permission};
-use crate::ops::{detach, events};
+use crate::ops::{detach, events, hook_queues};
 use crate::plan::events::Event as Happened;
 use crate::plan::follow::{self, Action, Event, Follow, Notify, Report};
 use crate::trial;
@@ -66,6 +67,7 @@ pub async fn run(
     request: &Request,
     detach_on_exit: bool,
     metrics: &metrics::Options,
+    hooks: hook_queues::Options,
 ) -> Result<Option<detach::Report>, Error> {
     freed_memory::allocate_in_one_arena();
     privileges::require(Task::LoadPrograms)?;
@@ -77,6 +79,8 @@ pub async fn run(
     let folder = Folder::of(NetworkNamespace::current()?, &request.interface);
     let Some(instance) = claim(&folder, &request.config).await? else { return Ok(None) };
     let state = DaemonState::new(&request.interface);
+    // The hooks come first: they see all events of this daemon.
+    let _hooks = HookRunner::start(hooks, &folder)?;
     events::record(&folder, Happened::DaemonStarted { process_id: std::process::id() });
     let _watcher = PeerWatcher::start(&folder)?;
     let _exporter = Exporter::start(metrics, &folder, &state)?;

@@ -13,6 +13,8 @@ pub mod file_replacement;
 pub mod firewall_rules;
 pub mod forwarding;
 pub mod freed_memory;
+pub mod hook_files;
+pub mod hook_process;
 pub mod import_sources;
 pub mod learnt_mtus;
 pub mod link;

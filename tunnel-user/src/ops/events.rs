@@ -4,15 +4,16 @@ use std::time::SystemTime;
 
 use super::difference::Difference;
 use crate::dataplane::pins::Folder;
+use crate::error::Error;
 use crate::host::event_log::EventLog;
-use crate::host::network_namespace::NetworkNamespace;
-use crate::plan::events::{Event, Record, moved};
+use crate::host::network_namespace::{NetworkNamespace, cookie};
+use crate::plan::events::{Event, Namespace, Record, moved};
 use crate::trial::Trial;
 
 /// Records an event of the interface in `folder`.
 pub fn record(folder: &Folder, event: Event) {
-    let namespace = NetworkNamespace::current().map(inode).unwrap_or_default();
-    let record = Record::new(namespace, folder.interface(), event, SystemTime::now());
+    let record =
+        Record::new(namespace().unwrap_or_default(), folder.interface(), event, SystemTime::now());
     let appended = record
         .to_line()
         .map_err(std::io::Error::from)
@@ -22,13 +23,15 @@ pub fn record(folder: &Folder, event: Event) {
     }
 }
 
-/// The inode of a network namespace in a record; `None` for the host's.
-#[must_use]
-pub const fn inode(namespace: NetworkNamespace) -> Option<u64> {
-    match namespace {
-        NetworkNamespace::Host => None,
-        NetworkNamespace::Other(inode) => Some(inode),
-    }
+/// The network namespace of this process, as records have it.
+///
+/// # Errors
+/// If /proc can't be read.
+pub fn namespace() -> Result<Namespace, Error> {
+    Ok(match NetworkNamespace::current()? {
+        NetworkNamespace::Host => Namespace::default(),
+        NetworkNamespace::Other(inode) => Namespace { inode: Some(inode), cookie: cookie() },
+    })
 }
 
 /// Records the peers that have moved by an attach, and the trial that the attach has begun.

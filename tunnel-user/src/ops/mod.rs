@@ -10,6 +10,7 @@ pub mod endangered_connections;
 pub mod events;
 pub mod file_comparison;
 pub mod health;
+pub mod hook_queues;
 pub mod import;
 pub mod metrics;
 pub mod ping;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::plan::peers::NamedPeer;
 
@@ -12,13 +13,25 @@ use crate::plan::peers::NamedPeer;
 pub struct Record {
     /// The time (RFC 3339, UTC).
     pub at: String,
-    /// The inode of the network namespace; null for the host's.
-    pub namespace: Option<u64>,
+    /// The interface's network namespace.
+    #[serde(flatten)]
+    pub namespace: Namespace,
     /// The interface.
     pub interface: String,
     /// The event.
     #[serde(flatten)]
     pub event: Event,
+}
+
+/// A network namespace in a record. The host's has no numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Namespace {
+    /// The inode, which a later namespace may get.
+    #[serde(rename = "namespace")]
+    pub inode: Option<u64>,
+    /// The cookie, which no other namespace gets until the next boot; null before Linux 5.14.
+    #[serde(rename = "namespace_cookie")]
+    pub cookie: Option<u64>,
 }
 
 /// The kinds of events, with their details.
@@ -96,7 +109,7 @@ pub enum Event {
 impl Record {
     /// A record of `event` at the time `now`.
     #[must_use]
-    pub fn new(namespace: Option<u64>, interface: &str, event: Event, now: SystemTime) -> Self {
+    pub fn new(namespace: Namespace, interface: &str, event: Event, now: SystemTime) -> Self {
         let at = humantime::format_rfc3339_millis(now).to_string();
         Self { at, namespace, interface: interface.to_owned(), event }
     }
@@ -107,6 +120,22 @@ impl Record {
     /// If the encoder fails.
     pub fn to_line(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string(self).map(|line| line + "\n")
+    }
+
+    /// The fields of the record as variables of a hook's environment: each text and each number, under its name in
+    /// capitals after `REWRITE_`.
+    #[must_use]
+    pub fn variables(&self) -> Vec<(String, String)> {
+        let Ok(Value::Object(fields)) = serde_json::to_value(self) else { return Vec::new() };
+        let text = |value| match value {
+            Value::String(text) => Some(text),
+            Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        };
+        let variable = |(name, value): (String, Value)| {
+            Some((format!("REWRITE_{}", name.to_ascii_uppercase()), text(value)?))
+        };
+        fields.into_iter().filter_map(variable).collect()
     }
 
     /// Reads a line. `None` for a line that is no record, such as one that a full disk has cut.
@@ -164,6 +193,8 @@ pub fn moved(before: &NamedPeer, after: &NamedPeer) -> Option<Event> {
 mod tests {
     use super::*;
 
+    const NAMESPACE: Namespace = Namespace { inode: Some(7), cookie: Some(9) };
+
     #[test]
     fn a_record_is_one_line_and_comes_back_from_it() {
         let events = [
@@ -173,7 +204,7 @@ mod tests {
             Event::TrialBegun { trial: "1f".into(), subject: "peer srvb".into(), until: None },
         ];
         for event in events {
-            let record = Record::new(Some(7), "eth0", event, SystemTime::UNIX_EPOCH);
+            let record = Record::new(NAMESPACE, "eth0", event, SystemTime::UNIX_EPOCH);
             let line = record.to_line().unwrap();
             assert_eq!(line.find('\n'), Some(line.len() - 1), "{line}");
             assert_eq!(Record::of_line(&line), Some(record));
@@ -181,8 +212,24 @@ mod tests {
     }
 
     #[test]
+    fn texts_and_numbers_are_variables_of_a_hook() {
+        let (from, to) = (vec!["192.0.2.1".into()], vec![]);
+        let moved = Event::PeerMoved { peer: "srvb".into(), from, to };
+        let record = Record::new(NAMESPACE, "eth0", moved, SystemTime::UNIX_EPOCH);
+        let variables = record.variables();
+        let of = |name: &str| {
+            variables.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
+        };
+        assert_eq!(of("REWRITE_EVENT"), Some("peer-moved"));
+        assert_eq!(of("REWRITE_INTERFACE"), Some("eth0"));
+        assert_eq!(of("REWRITE_PEER"), Some("srvb"));
+        assert_eq!(of("REWRITE_NAMESPACE"), Some("7"));
+        assert_eq!(of("REWRITE_FROM"), None);
+    }
+
+    #[test]
     fn an_event_of_a_later_version_is_kept_and_half_a_line_is_not() {
-        let line = r#"{"at":"x","namespace":null,"interface":"eth0","event":"flew","far":1}"#;
+        let line = r#"{"at":"x","namespace":null,"namespace_cookie":null,"interface":"eth0","event":"flew","far":1}"#;
         assert_eq!(Record::of_line(line).map(|record| record.event), Some(Event::Unknown));
         assert_eq!(Record::of_line(&line[..40]), None);
     }

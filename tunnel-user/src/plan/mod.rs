@@ -23,6 +23,7 @@ pub mod find_self;
 pub mod firewall;
 pub mod follow;
 pub mod handover;
+pub mod hook_permission;
 pub mod identity;
 pub mod import;
 pub mod kept_connections;

@@ -1,0 +1,128 @@
+//! Runs the hooks of a daemon at each event of its interface, on a thread of its own. The thread follows the log, so a
+//! hook also sees the events that commands record.
+
+use std::convert::Infallible;
+use std::future::pending;
+use std::io;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::events::changes;
+use crate::dataplane::pins::Folder;
+use crate::error::{Context as _, Error};
+use crate::host::event_log::{EventLog, Reader};
+use crate::host::file_changes::FileChanges;
+use crate::ops::events::namespace;
+use crate::ops::hook_queues::{HookQueues, Options};
+use crate::plan::events::{Namespace, Record};
+
+/// The longest pause between two reads of the log, for a kernel without room for a watch on it.
+const INTERVAL: Duration = Duration::from_secs(30);
+/// The time that the end of the daemon leaves its hooks.
+const GRACE: Duration = Duration::from_secs(2);
+/// The time for the end of threads that wait for killed hooks.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// The thread that runs the hooks. Dropping this value hands the last events to the hooks, gives them a short time, and
+/// kills the rest.
+#[derive(Debug)]
+pub struct HookRunner {
+    stop: Option<oneshot::Sender<Infallible>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// The events for the hooks: the next ones of one interface.
+struct Source {
+    reader: Reader,
+    interface: String,
+    namespace: Namespace,
+}
+
+impl HookRunner {
+    /// Starts the thread for the interface in `folder`. The hooks see all events from now on, and run in this thread's
+    /// network namespace.
+    ///
+    /// # Errors
+    /// If the log can't be read, or the kernel refuses the thread.
+    pub fn start(options: Options, folder: &Folder) -> Result<Self, Error> {
+        let what = || "starting the hooks".to_owned();
+        let runtime = Builder::new_current_thread().enable_all().build().context(what)?;
+        let source = Source {
+            reader: EventLog::default().reader_of_next().context(what)?,
+            interface: folder.interface().to_owned(),
+            namespace: namespace()?,
+        };
+        let (stop, stopped) = oneshot::channel();
+        let thread = thread::Builder::new().name("hooks".into());
+        let thread = thread.spawn(move || follow(runtime, source, options, stopped));
+        Ok(Self { stop: Some(stop), thread: Some(thread.context(what)?) })
+    }
+}
+
+impl Drop for HookRunner {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread of the hooks has failed");
+        }
+    }
+}
+
+/// Hands each event to the hooks, until the daemon ends.
+fn follow(
+    runtime: Runtime,
+    mut source: Source,
+    options: Options,
+    mut stopped: oneshot::Receiver<Infallible>,
+) {
+    runtime.block_on(async {
+        let mut queues = HookQueues::new(options);
+        let mut changes = match changes().await {
+            Ok(changes) => Some(changes),
+            Err(failure) => {
+                tracing::warn!("the hooks run up to {INTERVAL:?} late: {failure}");
+                None
+            }
+        };
+        loop {
+            source.deliver(&mut queues);
+            tokio::select! {
+                _timed_out = timeout(INTERVAL, next(changes.as_mut())) => {}
+                _ = &mut stopped => break,
+            }
+        }
+        source.deliver(&mut queues);
+        queues.finish(GRACE).await;
+    });
+    runtime.shutdown_timeout(PATIENCE);
+}
+
+/// Waits until the log may have changed; without a watch on it, for ever.
+async fn next(changes: Option<&mut FileChanges>) {
+    let Some(changes) = changes else { return pending().await };
+    if let Err(failure) = changes.changed().await {
+        tracing::warn!("the hooks run up to {INTERVAL:?} late: {failure}");
+        pending().await
+    }
+}
+
+impl Source {
+    fn deliver(&mut self, queues: &mut HookQueues) {
+        let lines = self.reader.lines().unwrap_or_else(|error: io::Error| {
+            tracing::warn!("reading the events for the hooks failed: {error}");
+            Vec::new()
+        });
+        for line in lines {
+            let Some(record) = Record::of_line(&line) else { continue };
+            if record.namespace == self.namespace && record.interface == self.interface {
+                queues.deliver(&record, &line);
+            }
+        }
+    }
+}
