@@ -17,6 +17,8 @@ const BINARIES: [(&str, &str); 2] = [("rewrite-ebpf", "rewrite.o"), ("rewrite-tr
 /// Debian's compiler and its precompiled `core` (packages rustc-web and libstd-rust-web-dev-bpf).
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_CORE: &str = "/usr/lib/rustlib/bpfel-unknown-none";
+/// The variable with rustc's flags that give this machine's folders fixed names, one a line, in a reproducible build.
+const REMAPPED_PATHS: &str = "REWRITE_REMAPPED_PATHS";
 
 /// The origin of the crate `core` for the target.
 enum Core {
@@ -31,6 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for input in ["tunnel-ebpf", "tunnel-common", "Cargo.lock", ".cargo/config.toml"] {
         println!("cargo::rerun-if-changed={}", workspace.join(input).display());
     }
+    println!("cargo::rerun-if-env-changed={REMAPPED_PATHS}");
     let out_dir = PathBuf::from(variable("OUT_DIR")?);
     let target_dir = out_dir.join("ebpf");
     build(&workspace, &target_dir, &find_core()?)?;
@@ -84,6 +87,11 @@ fn build(workspace: &Path, target_dir: &Path, core: &Core) -> Result<(), Box<dyn
         Core::Source => cargo.args(["-Z", "build-std=core"]),
         Core::Debian => cargo.env("RUSTC", DEBIAN_RUSTC),
     };
+    if let Ok(flags) = env::var(REMAPPED_PATHS) {
+        // Cargo appends the list to the flags in .cargo/config.toml.
+        let flags: Vec<_> = flags.lines().collect();
+        cargo.arg("--config").arg(format!("target.{TARGET}.rustflags={flags:?}"));
+    }
     let status = cargo.status()?;
     if !status.success() {
         return Err(format!(

@@ -1,9 +1,10 @@
 //! The control plane: the library of the binary `rewrite`.
 //!
-//! The path of a command: `cli` (the arguments), [`commands`] (the entry point), [`ops`] (the steps, in order),
+//! The path of a command: [`cli`] (the arguments), [`commands`] (the entry point), [`ops`] (the steps, in order),
 //! [`config`] (the file), [`plan`] (the wanted state, pure functions), [`host`] and [`dataplane`] (reading and changing
 //! the present state), [`trial`] (the rollback of an unconfirmed change).
 
+pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod dataplane;

@@ -9,6 +9,7 @@ mod lint;
 mod lock;
 mod managers;
 mod mutants;
+mod package;
 mod previous;
 mod progress;
 mod setup;
@@ -41,6 +42,9 @@ Examples:
   cargo xtask vm --drivers 6.12               the packet path through e1000e, vmxnet3 and virtio
   cargo xtask managers NetworkManager         a network manager's effect on an attached interface
   cargo xtask mutants --sample 100 decide     100 mutants of the decisions, and whether a test fails
+  cargo xtask package                         .deb, .rpm, tar.gz and OCI image, in target/packages
+  cargo xtask package --try bookworm          the same, and tries them on a Debian release
+  cargo xtask package --of-host --try bookworm   a quick check of contents and scripts
   cargo xtask bench                           rewrite's cost, beside its alternatives' cost
   cargo xtask bench --vm 6.12                 the same on one of Debian's kernels, as ratios"
 )]
@@ -119,6 +123,21 @@ enum Task {
         #[arg(value_name = "WORD")]
         words: Vec<String>,
     },
+    /// Build the packages: .deb, .rpm, tar.gz and OCI image of a static binary
+    Package {
+        /// The folder for the packages
+        #[arg(long, value_name = "DIR", default_value = "target/packages")]
+        out: PathBuf,
+        /// Pack the binary of `cargo xtask build` instead, in target/package/of-host: a check of contents and scripts
+        #[arg(long, conflicts_with_all = ["out", "check_reproducible"])]
+        of_host: bool,
+        /// Build a second time in other folders, and compare the bytes
+        #[arg(long)]
+        check_reproducible: bool,
+        /// Then install and run them on these Debian releases; without names, on Debian 11, 12 and 13
+        #[arg(long = "try", value_name = "RELEASE", num_args = 0.., default_missing_values = package::try_out::RELEASES)]
+        releases: Option<Vec<String>>,
+    },
     /// Check the formatting, and run the lints; every finding is an error
     Lint,
 }
@@ -185,6 +204,24 @@ fn run(task: Task) -> Result<()> {
         Task::Mutants { sample, seed, words } => {
             setup::require(&[Purpose::Build, Purpose::Mutants])?;
             mutants::run(sample, seed, &words)
+        }
+        Task::Package { out, of_host, check_reproducible, releases } => {
+            let request = match of_host {
+                true => package::Request::OfHost,
+                false => package::Request::Static { out, check_reproducible },
+            };
+            setup::require(match of_host {
+                true => &[Purpose::Build, Purpose::Package],
+                false => &[Purpose::Build, Purpose::Package, Purpose::StaticBinary],
+            })?;
+            if releases.is_some() {
+                setup::require(&[Purpose::TryPackage])?;
+            }
+            let packages = package::run(&request)?;
+            match releases {
+                Some(releases) => package::try_out::run(&packages, &releases),
+                None => Ok(()),
+            }
         }
         Task::Lint => {
             setup::require(&[Purpose::Build, Purpose::Lint])?;

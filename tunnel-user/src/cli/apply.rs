@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use tunnel_user::config::DEFAULT_PATH;
-use tunnel_user::trial::ConfirmWithin;
+use crate::config::DEFAULT_PATH;
+use crate::trial::ConfirmWithin;
 
 use super::InterfaceArg;
 

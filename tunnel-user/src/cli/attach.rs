@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use tunnel_user::config::{DEFAULT_PATH, NetworkName};
-use tunnel_user::model::{Drain, DrainProblem};
-use tunnel_user::ops::attach::request::Request;
-use tunnel_user::plan::attach_point::{Hook, Ingress};
-use tunnel_user::plan::vlan::Vlan;
-use tunnel_user::trial::ConfirmWithin;
 
 use super::RequiredInterfaceArg;
+use crate::config::{DEFAULT_PATH, NetworkName};
+use crate::model::{Drain, DrainProblem};
+use crate::ops::attach::request::Request;
+use crate::plan::attach_point::{Hook, Ingress};
+use crate::plan::vlan::Vlan;
+use crate::trial::ConfirmWithin;
 
 /// The arguments of `attach` and `run`.
 #[derive(Args, Debug)]

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 use tunnel_common::outcome::Direction;
-use tunnel_user::commands::explain::Subject;
-use tunnel_user::plan::probe_packet::{NoBytes, Transport, bytes};
 
-use tunnel_user::config::DEFAULT_PATH;
+use crate::commands::explain::Subject;
+use crate::config::DEFAULT_PATH;
+use crate::plan::probe_packet::{NoBytes, Transport, bytes};
 
 /// The other subjects. Any one of these options replaces the addresses.
 const OTHERS: [&str; 3] = ["pcap", "hex", "all"];

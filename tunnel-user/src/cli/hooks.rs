@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use tunnel_user::ops::hook_queues::Options;
+use crate::ops::hook_queues::Options;
 
 use super::metrics::{absolute, seconds};
 

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use tunnel_user::commands::{import, init};
-use tunnel_user::config::DEFAULT_PATH;
-use tunnel_user::model::MemberName;
-use tunnel_user::ops::import::Target;
-use tunnel_user::plan::import::{Source, hosts_file};
+
+use crate::commands::{import, init};
+use crate::config::DEFAULT_PATH;
+use crate::model::MemberName;
+use crate::ops::import::Target;
+use crate::plan::import::{Source, hosts_file};
 
 /// The source of an import.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -74,6 +75,7 @@ pub struct ImportArgs {
     /// Write the cluster file there; by default, it is printed
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+    /// The arguments that both commands take.
     #[command(flatten)]
     pub new: NewFileArgs,
 }
@@ -98,6 +100,7 @@ pub struct InitArgs {
     /// Write the cluster file there
     #[arg(long, value_name = "FILE", default_value = DEFAULT_PATH)]
     pub out: PathBuf,
+    /// The arguments that both commands take.
     #[command(flatten)]
     pub new: NewFileArgs,
 }

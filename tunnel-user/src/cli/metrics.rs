@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use tunnel_user::commands::metrics::{Options, TextFile};
-use tunnel_user::host::metrics_server::ServerAddress;
-use tunnel_user::plan::metrics::PeersLimit;
+
+use crate::commands::metrics::{Options, TextFile};
+use crate::host::metrics_server::ServerAddress;
+use crate::plan::metrics::PeersLimit;
 
 /// The arguments of `run` that export metrics.
 #[derive(Args, Debug)]

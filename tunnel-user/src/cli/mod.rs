@@ -10,14 +10,13 @@ mod metrics;
 pub mod peer;
 mod ping;
 mod stats;
-mod top;
 pub mod trace;
 
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand};
-use tunnel_user::config::DEFAULT_PATH;
 
+use crate::config::DEFAULT_PATH;
 pub use apply::ApplyArgs;
 pub use attach::{AttachArgs, AttachCommand, IngressArg};
 use explain::ExplainArgs;
@@ -27,8 +26,7 @@ use interface::{InterfaceArg, OnlyInterfaceArg, RequiredInterfaceArg};
 use metrics::MetricsArgs;
 use peer::PeerCommand;
 pub use ping::PingArgs;
-pub use stats::StatsArgs;
-pub use top::TopArgs;
+pub use stats::{StatsArgs, TopArgs};
 
 /// Hosts of a cluster keep their private addresses, while the packets between them travel as plain
 /// packets between their public addresses: rewritten in the kernel, without encapsulation.
@@ -102,6 +100,7 @@ the file, the addresses, the routes or the interface change, or on SIGHUP. An in
 changes nothing. SIGTERM and SIGINT end the daemon; the dataplane runs without it.
 docs/systemd.md has the unit.")]
     Run {
+        /// The attach.
         #[command(flatten)]
         attach: AttachArgs,
         /// Detach when SIGTERM or SIGINT comes
@@ -133,6 +132,7 @@ that is not attached is no error.")]
         programs. Counters, flows and peers stay. The next attach by this version takes over again."
     )]
     Downgrade {
+        /// The interface.
         #[command(flatten)]
         on: RequiredInterfaceArg,
         /// As JSON (docs/json.md)

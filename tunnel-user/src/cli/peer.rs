@@ -4,17 +4,17 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use tunnel_user::config::NetworkName;
-use tunnel_user::model::{
-    BypassProblem, BypassRule, Drain, MemberName, Private, Public, parse_private, parse_public,
-};
-use tunnel_user::ops::save_peer::Save;
-use tunnel_user::plan::peer_edit::Edit;
-use tunnel_user::trial::ConfirmWithin;
 
 use super::InterfaceArg;
 use super::attach::drain;
 use super::interface::OnlyInterfaceArg;
+use crate::config::NetworkName;
+use crate::model::{
+    BypassProblem, BypassRule, Drain, MemberName, Private, Public, parse_private, parse_public,
+};
+use crate::ops::save_peer::Save;
+use crate::plan::peer_edit::Edit;
+use crate::trial::ConfirmWithin;
 
 /// The subcommands of `rewrite peer`.
 #[derive(Debug, Subcommand)]
@@ -58,8 +58,10 @@ Examples:
         /// Leave packets of this protocol and port alone, such as tcp/22
         #[arg(long, value_name = "PROTOCOL/PORT", value_parser = rule, value_delimiter = ',')]
         bypass: Vec<BypassRule>,
+        /// Saving to the file.
         #[command(flatten)]
         save: SaveArgs,
+        /// The interface.
         #[command(flatten)]
         on: InterfaceArg,
         /// As JSON (docs/json.md)
@@ -83,15 +85,19 @@ Examples:
         /// The peer's name, or a private address
         #[arg(required_unless_present = "all")]
         peer: Option<String>,
+        /// The changes.
         #[command(flatten)]
         properties: Properties,
+        /// The network.
         #[command(flatten)]
         by: NetworkArg,
         /// Roll back after this time (60s, 5m), unless you run `rewrite confirm` first
         #[arg(long, value_name = "TIME", conflicts_with = "save")]
         confirm_within: Option<ConfirmWithin>,
+        /// Saving to the file.
         #[command(flatten)]
         save: SaveArgs,
+        /// The interface.
         #[command(flatten)]
         on: InterfaceArg,
         /// As JSON (docs/json.md)
@@ -106,8 +112,10 @@ Examples:
     Remove {
         /// The peer's name, or a private address
         peer: String,
+        /// Saving to the file.
         #[command(flatten)]
         save: SaveArgs,
+        /// The interface.
         #[command(flatten)]
         on: InterfaceArg,
         /// As JSON (docs/json.md)

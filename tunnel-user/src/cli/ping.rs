@@ -1,7 +1,8 @@
 //! Defines the arguments of `rewrite ping`.
 
 use clap::Args;
-use tunnel_user::commands::ping::{COUNT, Request};
+
+use crate::commands::ping::{COUNT, Request};
 
 /// The arguments of `ping`.
 #[derive(Args, Debug)]

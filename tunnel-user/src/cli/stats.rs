@@ -1,4 +1,4 @@
-//! Defines the arguments of `rewrite stats`, and reads the name of a reason.
+//! Defines the arguments of `rewrite stats` and `rewrite top`, and reads the name of a reason.
 
 use clap::Args;
 use tunnel_common::outcome::Reason;
@@ -32,6 +32,30 @@ pub struct StatsArgs {
     /// Only this reason for not rewriting, such as spoofed; repeat the option for more reasons
     #[arg(long = "reason", value_name = "REASON", value_parser = reason)]
     pub reasons: Vec<Reason>,
+}
+
+/// The arguments of `top`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  rewrite top
+  rewrite top --interval 5          a reading every five seconds
+  rewrite top --probe               ping all peers every ten seconds: times and losses
+  rewrite --netns a top
+
+Keys: up and down select a peer; s changes the order (rate, loss, heard, name); / filters by
+name or address; p pings the selected peer, e explains a packet to it, t traces its packets;
+Esc closes that; q ends. In a pipe: rewrite stats --interval 1")]
+pub struct TopArgs {
+    /// The interface.
+    #[command(flatten)]
+    pub on: OnlyInterfaceArg,
+    /// The seconds between two readings of the counters
+    #[arg(long, value_name = "SECONDS", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub interval: u32,
+    /// Ping all peers every ten seconds, and show the times and the losses
+    #[arg(long)]
+    pub probe: bool,
 }
 
 /// The reason with this name. The error lists the names.

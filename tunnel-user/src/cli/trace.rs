@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use tunnel_common::outcome::{Direction, Reason};
-use tunnel_user::commands::trace::Request;
 
 use super::interface::InterfaceArg;
 use super::stats::reason;
+use crate::commands::trace::Request;
 
 /// The arguments of `trace`.
 #[derive(Args, Debug)]

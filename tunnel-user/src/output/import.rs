@@ -17,7 +17,7 @@ use super::style::{FAULT, NOTABLE, paint};
 use super::suggested_commands::{completed, in_namespace};
 use super::text::counted;
 use super::{as_json, print, print_text, progress};
-use crate::cli::import::{ImportArgs, InitArgs};
+use tunnel_user::cli::import::{ImportArgs, InitArgs};
 
 /// The exit code for a file that needs the operator's work.
 const EXIT_NEEDS_WORK: u8 = 1;

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use clap::CommandFactory as _;
 use tunnel_user::config::DEFAULT_PATH;
 
-use crate::cli::{Cli, Command};
+use tunnel_user::cli::{Cli, Command};
 
 /// The options of this command line that suggested commands repeat.
 #[derive(Clone, Debug, Default)]

@@ -4,6 +4,8 @@ mod bypass;
 mod families;
 mod nested;
 mod panics;
+#[path = "../schema/mod.rs"]
+mod schema;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -25,7 +27,9 @@ public  = "203.0.113.2"
 # underlay = "172.31.0.5"   only behind a 1:1 NAT
 "#;
 
+/// Loads a file that the loader and the schema both accept.
 fn right(text: &str) -> Cluster {
+    assert_eq!(schema::complaints(text), [""; 0], "{text}");
     match parse(Path::new("cluster.toml"), text) {
         Ok(clusters) => clusters.all()[0].clone(),
         Err(error) => panic!("{error}"),
@@ -100,6 +104,7 @@ public      = "203.0.113.3"      # of the first network
 
 #[test]
 fn a_cluster_on_two_networks_is_one_on_each() {
+    assert_eq!(schema::complaints(TWO_NETWORKS), [""; 0]);
     let clusters = parse(Path::new("cluster.toml"), TWO_NETWORKS).expect("a right file");
     let [internet, ib] = clusters.all() else { panic!("two networks") };
     let public = |cluster: &Cluster| -> Vec<String> {
@@ -148,6 +153,7 @@ fn a_file_without_networks_is_for_any_interface_and_one_with_a_network_is_not() 
     assert_eq!(error.what, "the file has no network lan");
     assert_eq!((without.rank(None), without.rank(Some("lan"))), (0, usize::MAX));
     let text = format!("[[network]]\nname = \"lan\"\ninterface = \"eth0\"\n{EXAMPLE}");
+    assert_eq!(schema::complaints(&text), [""; 0]);
     let with_one = parse(Path::new("cluster.toml"), &text).expect("a right file");
     assert_eq!(with_one.on("eth0", None).expect("known").members().len(), 2);
     let error = with_one.on("wlan0", None).expect_err("unknown");

@@ -8,9 +8,9 @@ use anyhow::{Context as _, Result, bail};
 
 use super::rust_files;
 
-/// The folders, and the files beside them, from the bottom up. `cli` and `output` are not in the list, because they
-/// belong to the binary, which imports the rest as a crate.
-const FROM_THE_BOTTOM: [&str; 10] = [
+/// The folders, and the files beside them, from the bottom up. `output` is not in the list, because it belongs to the
+/// binary, which imports the rest as a crate.
+const FROM_THE_BOTTOM: [&str; 11] = [
     "model",
     "config",
     "error",
@@ -21,6 +21,7 @@ const FROM_THE_BOTTOM: [&str; 10] = [
     "trial",
     "ops",
     "commands",
+    "cli",
 ];
 
 /// Fails if a file in `source` or its subfolders imports from a folder later in `FROM_THE_BOTTOM` than the file's own.

@@ -9,11 +9,14 @@ use anyhow::{Context as _, Result, bail};
 use nix::unistd::geteuid;
 
 use crate::{lock, progress};
+pub use requirement::sysroot;
 use requirement::{CARGO_PROGRAMS, CargoProgram, DEBIAN_PROGRAMS, Requirement, Source};
 
 /// The version of bpf-linker that works with rustc's LLVM, and LLVM's version; see docs/decisions/0002.
 const BPF_LINKER: &str = "0.13.0";
 const LLVM: &str = "22";
+/// The target of the packages' binary. Its libc comes with it, so that no C compiler for musl is necessary.
+const STATIC_TARGET: &str = "x86_64-unknown-linux-musl";
 
 /// The purpose of a requirement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +37,12 @@ pub enum Purpose {
     Lint,
     /// Running the mutation tests.
     Mutants,
+    /// Packing the packages.
+    Package,
+    /// Building their static binary.
+    StaticBinary,
+    /// Installing the packages in root file systems.
+    TryPackage,
 }
 
 impl Purpose {
@@ -47,6 +56,9 @@ impl Purpose {
         Self::Managers,
         Self::Lint,
         Self::Mutants,
+        Self::Package,
+        Self::StaticBinary,
+        Self::TryPackage,
     ];
 }
 
@@ -114,6 +126,13 @@ fn missing(purposes: &[Purpose]) -> Result<Vec<Requirement>> {
             source: Source::BpfLinker,
         });
     }
+    if purposes.contains(&Purpose::StaticBinary) && !requirement::has_target(STATIC_TARGET)? {
+        missing.push(Requirement {
+            name: STATIC_TARGET,
+            reason: "the packages' binary is static, with musl in place of the host's libc",
+            source: Source::RustupTarget(STATIC_TARGET),
+        });
+    }
     if purposes.contains(&Purpose::Test) && !requirement::has_gluster_driver() {
         missing.push(Requirement {
             name: "qemu-block-extra",
@@ -148,7 +167,9 @@ fn packages(missing: &[Requirement]) -> Vec<&'static str> {
         .iter()
         .filter_map(|requirement| match requirement.source {
             Source::Debian(package) => Some(package),
-            Source::Rustup(_) | Source::BpfLinker | Source::Cargo(_) => None,
+            Source::Rustup(_) | Source::RustupTarget(_) | Source::BpfLinker | Source::Cargo(_) => {
+                None
+            }
         })
         .collect();
     packages.sort_unstable();
@@ -167,6 +188,7 @@ fn commands(missing: &[Requirement]) -> Vec<String> {
     for requirement in missing {
         match requirement.source {
             Source::Rustup(component) => lines.push(format!("rustup component add {component}")),
+            Source::RustupTarget(target) => lines.push(format!("rustup target add {target}")),
             Source::BpfLinker => lines.push(format!(
                 "LLVM_PREFIX=/usr/lib/llvm-{LLVM} cargo {}",
                 bpf_linker_arguments().join(" ")
@@ -223,6 +245,11 @@ fn install(missing: &[Requirement]) -> Result<()> {
                     );
                     install_debian_core()?;
                 }
+            }
+            Source::RustupTarget(target) => {
+                let mut add = Command::new("rustup");
+                add.args(["target", "add", target]).current_dir(crate::workspace());
+                progress::run("rustup target add", &mut add)?;
             }
             Source::BpfLinker => {
                 let mut cargo = crate::cargo::command();

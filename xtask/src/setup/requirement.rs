@@ -27,6 +27,8 @@ pub enum Source {
     Debian(&'static str),
     /// A component of the Rust toolchain.
     Rustup(&'static str),
+    /// The standard library of the Rust toolchain for another platform.
+    RustupTarget(&'static str),
     /// bpf-linker, compiled by cargo.
     BpfLinker,
     /// A program that cargo compiles from its registry.
@@ -48,7 +50,8 @@ pub struct CargoProgram {
     pub purposes: &'static [Purpose],
 }
 
-/// The programs that the lints and the mutation tests run (docs/decisions/0046-tools-of-the-lint.md).
+/// The programs that the lints, the mutation tests (docs/decisions/0046-tools-of-the-lint.md) and the packages
+/// (docs/decisions/0058-packages.md) need.
 pub const CARGO_PROGRAMS: &[CargoProgram] = &[
     CargoProgram {
         name: "cargo-deny",
@@ -78,6 +81,13 @@ pub const CARGO_PROGRAMS: &[CargoProgram] = &[
         reason: "breaks the pure code, and sees whether a test fails",
         purposes: &[Purpose::Mutants],
     },
+    CargoProgram {
+        name: "cargo-auditable",
+        package: "cargo-auditable",
+        version: "0.7.7",
+        reason: "puts the list of crates into the packages' binary",
+        purposes: &[Purpose::StaticBinary],
+    },
 ];
 
 /// A program from a Debian package.
@@ -101,8 +111,14 @@ const fn program(
     DebianProgram { name, package, reason, purposes }
 }
 
-const LABS: &[Purpose] =
-    &[Purpose::Demonstrate, Purpose::Test, Purpose::Vm, Purpose::Bench, Purpose::Managers];
+const LABS: &[Purpose] = &[
+    Purpose::Demonstrate,
+    Purpose::Test,
+    Purpose::Vm,
+    Purpose::Bench,
+    Purpose::Managers,
+    Purpose::TryPackage,
+];
 const TESTS: &[Purpose] = &[Purpose::Test, Purpose::Vm, Purpose::Bench];
 const GLUSTER: &[Purpose] = &[Purpose::Test];
 const CAPTURE: &[Purpose] = &[Purpose::Test];
@@ -110,6 +126,8 @@ const SCREEN: &[Purpose] = &[Purpose::Test];
 const METRICS: &[Purpose] = &[Purpose::Test];
 const VM: &[Purpose] = &[Purpose::Vm];
 const MANAGERS: &[Purpose] = &[Purpose::Managers];
+const ROOTS: &[Purpose] = &[Purpose::Managers, Purpose::TryPackage];
+const PACKAGE: &[Purpose] = &[Purpose::Package];
 const BENCH: &[Purpose] = &[Purpose::Bench];
 const WIREGUARD: &[Purpose] = &[Purpose::Vm, Purpose::Bench];
 
@@ -152,9 +170,15 @@ pub const DEBIAN_PROGRAMS: &[DebianProgram] = &[
     program("strip", "binutils", VM, "makes the tests small enough to boot with"),
     program("apt-cache", "apt", VM, "finds kernels in Debian's archive"),
     program("dpkg", "dpkg", VM, "unpacks them"),
-    program("mmdebstrap", "mmdebstrap", MANAGERS, "makes a root file system of Debian"),
+    program("mmdebstrap", "mmdebstrap", ROOTS, "makes root file systems of Debian"),
     program("systemd-nspawn", "systemd-container", MANAGERS, "boots it"),
     program("dnsmasq", "dnsmasq-base", MANAGERS, "leases it an address"),
+    program("readelf", "binutils", PACKAGE, "shows that the packages' binary is static"),
+    program("dpkg-deb", "dpkg", PACKAGE, "packs the .deb"),
+    program("rpmbuild", "rpm", PACKAGE, "packs the .rpm"),
+    program("gzip", "gzip", PACKAGE, "compresses the packages"),
+    program("tar", "tar", PACKAGE, "packs the tar.gz and the image"),
+    program("lintian", "lintian", PACKAGE, "checks the .deb"),
     program("ldd", "libc-bin", VM, "lists the shared libraries of the guest's programs"),
 ];
 
@@ -202,8 +226,18 @@ pub fn has_core() -> Result<bool> {
     Ok(debian || rust_src()?.exists())
 }
 
+/// True if the toolchain has the standard library for `target`.
+pub fn has_target(target: &str) -> Result<bool> {
+    Ok(sysroot()?.join("lib/rustlib").join(target).join("lib").is_dir())
+}
+
 /// The path of the source of `core` in the toolchain. The path exists only if the source is installed.
 pub fn rust_src() -> Result<PathBuf> {
+    Ok(sysroot()?.join("lib/rustlib/src/rust/library/core"))
+}
+
+/// The folder of the toolchain.
+pub fn sysroot() -> Result<PathBuf> {
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let output = Command::new(rustc)
         .args(["--print", "sysroot"])
@@ -211,5 +245,5 @@ pub fn rust_src() -> Result<PathBuf> {
         .output()
         .context("asking rustc for its sysroot")?;
     let sysroot = String::from_utf8(output.stdout).context("reading rustc's sysroot")?;
-    Ok(Path::new(sysroot.trim()).join("lib/rustlib/src/rust/library/core"))
+    Ok(PathBuf::from(sysroot.trim()))
 }

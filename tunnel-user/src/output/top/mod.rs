@@ -15,7 +15,8 @@ use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::time::{self, Interval, MissedTickBehavior};
+use tunnel_user::cli::TopArgs;
 use tunnel_user::commands::{ping, stats};
 use tunnel_user::error::{Context as _, Error};
 use tunnel_user::ops::attached;
@@ -26,17 +27,6 @@ use view::{Action, View};
 /// The pause between two pings of all peers.
 const PROBE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The request of the operator.
-#[derive(Debug)]
-pub struct Request {
-    /// The interface; `None` for all attached interfaces.
-    pub interface: Option<String>,
-    /// The time between two readings of the counters.
-    pub interval: Duration,
-    /// True if all peers are pinged from time to time.
-    pub probe: bool,
-}
-
 /// A ping of all peers that runs beside the screen.
 type Pinging<'a> = Pin<Box<dyn Future<Output = Result<Option<ping::Report>, Error>> + 'a>>;
 
@@ -44,29 +34,31 @@ type Pinging<'a> = Pin<Box<dyn Future<Output = Result<Option<ping::Report>, Erro
 ///
 /// # Errors
 /// [`Error::Refused`] if stdin or stdout is no terminal, or nothing is attached; and an error if the pins can't be used.
-pub async fn run(request: Request, netns: Option<&str>) -> Result<(), Error> {
+pub async fn run(args: TopArgs, netns: Option<&str>) -> Result<(), Error> {
     if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
         return Err(Error::refused(
             "top needs a terminal",
             "in a pipe or a file: rewrite stats --interval 1 --json",
         ));
     }
+    let interval = Duration::from_secs(args.interval.into());
     let selection =
-        stats::Selection { interface: request.interface.clone(), ..stats::Selection::default() };
+        stats::Selection { interface: args.on.into_name(), ..stats::Selection::default() };
     let look = stats::run(&selection).await?;
     if look.stats.interfaces.is_empty() {
         return Err(attached::none_attached());
     }
     let mut terminal = ratatui::try_init().context(|| "preparing the terminal".into())?;
-    let ended = show(&mut terminal, &request, &selection, look, netns).await;
+    let ended = show(&mut terminal, &selection, interval, args.probe, look, netns).await;
     ratatui::restore();
     ended
 }
 
 async fn show(
     terminal: &mut DefaultTerminal,
-    request: &Request,
     selection: &stats::Selection,
+    interval: Duration,
+    probe: bool,
     mut look: stats::Look,
     netns: Option<&str>,
 ) -> Result<(), Error> {
@@ -74,16 +66,16 @@ async fn show(
     let (mut interrupt, mut terminate) =
         (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
     let mut events = events();
-    let mut ticks = every(request.interval);
+    let mut ticks = every(interval);
     // The first tick comes at once, and the first rates need an interval.
     ticks.tick().await;
     let mut probes = every(PROBE_INTERVAL);
     let mut pinging: Option<Pinging<'_>> = None;
     let mut inspection: Option<Inspection> = None;
-    let mut view = View::new(look.stats.clone(), request.probe);
+    let mut view = View::new(look.stats.clone(), probe);
     loop {
         let drawn = terminal.draw(|frame| {
-            screen::draw(frame, &view, request.interval, inspection.as_ref());
+            screen::draw(frame, &view, interval, inspection.as_ref());
         });
         drawn.context(|| "drawing on the terminal".into())?;
         tokio::select! {
@@ -92,8 +84,8 @@ async fn show(
                 view.update(now.since(&look));
                 look = now;
             }
-            _ = probes.tick(), if request.probe && pinging.is_none() => {
-                let all = ping::unless_gateway(request.interface.as_deref(), &[]);
+            _ = probes.tick(), if probe && pinging.is_none() => {
+                let all = ping::unless_gateway(selection.interface.as_deref(), &[]);
                 pinging = Some(Box::pin(all));
             }
             report = done(&mut pinging) => {
@@ -123,7 +115,7 @@ async fn show(
 }
 
 fn every(period: Duration) -> Interval {
-    let mut ticks = interval(period);
+    let mut ticks = time::interval(period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks
 }
