@@ -1,6 +1,7 @@
 //! Tests the control side with the real binary in network namespaces: attach's changes and their removal by detach,
 //! refusals, survival, and the commands' output.
 
+mod ansible;
 mod apply;
 mod apply_comes_back;
 mod arp;

@@ -124,6 +124,7 @@ const GLUSTER: &[Purpose] = &[Purpose::Test];
 const CAPTURE: &[Purpose] = &[Purpose::Test];
 const SCREEN: &[Purpose] = &[Purpose::Test];
 const METRICS: &[Purpose] = &[Purpose::Test];
+const ANSIBLE: &[Purpose] = &[Purpose::Test];
 const VM: &[Purpose] = &[Purpose::Vm];
 const MANAGERS: &[Purpose] = &[Purpose::Managers];
 const ROOTS: &[Purpose] = &[Purpose::Managers, Purpose::TryPackage];
@@ -145,6 +146,8 @@ pub const DEBIAN_PROGRAMS: &[DebianProgram] = &[
     program("iptables", "iptables", TESTS, "the iptables trick, a firewall"),
     program("nft", "nftables", TESTS, "the router's 1:1 NAT"),
     program("promtool", "prometheus", METRICS, "checks the metrics and the alert rules"),
+    program("ansible-playbook", "ansible-core", ANSIBLE, "runs the role of packaging"),
+    program("dpkg-deb", "dpkg", ANSIBLE, "makes the package that the role installs"),
     program("setpriv", "util-linux", TESTS, "drops privileges"),
     program("ss", "iproute2", TESTS, "lists connections"),
     program("tc", "iproute2", TESTS, "sets foreign filters beside ours"),
