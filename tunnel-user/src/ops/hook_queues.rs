@@ -150,7 +150,7 @@ mod tests {
         let mut queue = Queue { sender, missed: 0 };
         let event = "attached".to_owned();
         let delivery = Arc::new(Delivery { event, line: Vec::new(), variables: Vec::new() });
-        let mut missed = |queue: &mut Queue| {
+        let missed = |queue: &mut Queue| {
             queue.put("/hook", &delivery);
             queue.missed
         };
