@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
 use crate::config::DEFAULT_PATH;
 use crate::trial::ConfirmWithin;
+use clap::Args;
 
 use super::InterfaceArg;
 

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
 use crate::ops::hook_queues::Options;
+use clap::Args;
 
 use super::metrics::{absolute, seconds};
 
