@@ -141,8 +141,10 @@ fn missing(purposes: &[Purpose]) -> Result<Vec<Requirement>> {
         });
     }
     let is_required = |of: &[Purpose]| of.iter().any(|purpose| purposes.contains(purpose));
+    let installed = requirement::installed_by_cargo()?;
     for program in CARGO_PROGRAMS.iter().filter(|program| is_required(program.purposes)) {
-        if requirement::version_of(program.name).as_deref() != Some(program.version) {
+        let is_right = installed.get(program.package).is_some_and(|it| it == program.version);
+        if !is_right || !requirement::in_path(program.name) {
             missing.push(Requirement {
                 name: program.name,
                 reason: program.reason,

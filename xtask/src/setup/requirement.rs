@@ -1,5 +1,6 @@
 //! Defines the requirements, and checks if they are installed.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -195,18 +196,30 @@ pub fn in_path(program: &str) -> bool {
 
 /// A program's version, which is the last word in the first line of `program --version`.
 pub fn version_of(program: &str) -> Option<String> {
-    // Some cargo subcommands work only if cargo starts them.
-    let mut command = match program.strip_prefix("cargo-") {
-        Some(subcommand) => {
-            let mut cargo = crate::cargo::command();
-            cargo.arg(subcommand);
-            cargo
-        }
-        None => Command::new(program),
-    };
-    let output = command.arg("--version").output().ok()?;
+    let output = Command::new(program).arg("--version").output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     text.lines().next()?.split(' ').next_back().map(str::to_owned)
+}
+
+/// The packages that `cargo install` has installed, with their versions. Not every cargo subcommand tells its own
+/// version: `cargo auditable --version` tells cargo's.
+///
+/// # Errors
+/// If cargo does not run.
+pub fn installed_by_cargo() -> Result<BTreeMap<String, String>> {
+    let output = crate::cargo::command().args(["install", "--list"]).output();
+    let output = output.context("asking cargo for the installed programs")?;
+    Ok(packages_and_versions(&String::from_utf8_lossy(&output.stdout)))
+}
+
+/// Reads the list: a line `package v1.2.3:` for each package, and an indented line for each program.
+fn packages_and_versions(list: &str) -> BTreeMap<String, String> {
+    let package = |line: &str| {
+        let (name, rest) = line.split_once(" v")?;
+        let version = rest.split([' ', ':']).next()?;
+        (!name.is_empty()).then(|| (name.to_owned(), version.to_owned()))
+    };
+    list.lines().filter_map(package).collect()
 }
 
 /// True if the development files of this LLVM version are installed.
@@ -249,4 +262,18 @@ pub fn sysroot() -> Result<PathBuf> {
         .context("asking rustc for its sysroot")?;
     let sysroot = String::from_utf8(output.stdout).context("reading rustc's sysroot")?;
     Ok(PathBuf::from(sysroot.trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_of_cargo_has_a_version_for_each_package() {
+        let list = "cargo-auditable v0.7.7:\n    cargo-auditable\n\
+                    typos-cli v1.52.0 (/src/typos):\n    typos\n";
+        let wanted = [("cargo-auditable", "0.7.7"), ("typos-cli", "1.52.0")];
+        let wanted = wanted.map(|(name, version)| (name.to_owned(), version.to_owned()));
+        assert_eq!(packages_and_versions(list), BTreeMap::from(wanted));
+    }
 }
