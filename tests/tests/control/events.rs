@@ -112,6 +112,10 @@ fn the_daemon_records_a_silent_peer_and_its_next_packet_and_what_it_mends() -> R
     host.run(&["ip", "address", "del", "10.0.0.1/32", "dev", "lo"])?;
     let mended = follow.wait_for_line("drift mended: ")?;
     ensure!(mended.iter().any(|line| line.contains("10.0.0.1 is not on lo")), "{mended:?}");
+    let counted = "rewrite_events_total{interface=\"eth0\",event=\"drift-mended\"}";
+    wait_until("the count of the repair", patience, || {
+        Ok((value(&scrape(connect(host)?)?, counted)? == 1.0).then_some(()))
+    })?;
     follow.signal(Signal::SIGTERM)?;
     ensure!(follow.ends_within(patience)?.success());
     daemon.terminate()?;

@@ -1,9 +1,10 @@
-//! Runs the hooks of a daemon at each event of its interface, on a thread of its own. The thread follows the log, so a
+//! Runs the hooks of a daemon at each event of its interface, and counts the events, on a thread of its own. The thread follows the log, so a
 //! hook also sees the events that commands record.
 
 use std::convert::Infallible;
 use std::future::pending;
 use std::io;
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::events::changes;
+use super::metrics::DaemonState;
 use crate::dataplane::pins::Folder;
 use crate::error::{Context as _, Error};
 use crate::host::event_log::{EventLog, Reader};
@@ -40,6 +42,7 @@ struct Source {
     reader: Reader,
     interface: String,
     namespace: Namespace,
+    daemon: Arc<DaemonState>,
 }
 
 impl HookRunner {
@@ -48,13 +51,18 @@ impl HookRunner {
     ///
     /// # Errors
     /// If the log can't be read, or the kernel refuses the thread.
-    pub fn start(options: Options, folder: &Folder) -> Result<Self, Error> {
+    pub fn start(
+        options: Options,
+        folder: &Folder,
+        daemon: &Arc<DaemonState>,
+    ) -> Result<Self, Error> {
         let what = || "starting the hooks".to_owned();
         let runtime = Builder::new_current_thread().enable_all().build().context(what)?;
         let source = Source {
             reader: EventLog::default().reader_of_next().context(what)?,
             interface: folder.interface().to_owned(),
             namespace: namespace()?,
+            daemon: Arc::clone(daemon),
         };
         let (stop, stopped) = oneshot::channel();
         let thread = thread::Builder::new().name("hooks".into());
@@ -121,6 +129,7 @@ impl Source {
         for line in lines {
             let Some(record) = Record::of_line(&line) else { continue };
             if record.namespace == self.namespace && record.interface == self.interface {
+                self.daemon.count_event(&record.event);
                 queues.deliver(&record, &line);
             }
         }

@@ -18,6 +18,8 @@ use crate::dataplane::pins::Folder;
 use crate::error::{Context as _, Error};
 use crate::host::metrics_server::{Content, Listener, ServerAddress, serve};
 use crate::ops::metrics::{read, read_with_daemon};
+use crate::plan::event_counts::EventCounts;
+use crate::plan::events::Event;
 use crate::plan::metrics::text::CONTENT_TYPE;
 use crate::plan::metrics::{DaemonReading, PeersLimit};
 
@@ -60,6 +62,7 @@ pub struct DaemonState {
     follows: AtomicBool,
     attaches: AtomicU64,
     failed_attaches: AtomicU64,
+    events: Mutex<EventCounts>,
 }
 
 impl DaemonState {
@@ -72,6 +75,7 @@ impl DaemonState {
             follows: AtomicBool::new(false),
             attaches: AtomicU64::new(0),
             failed_attaches: AtomicU64::new(0),
+            events: Mutex::default(),
         })
     }
 
@@ -86,6 +90,11 @@ impl DaemonState {
         count.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Counts an event of the interface.
+    pub fn count_event(&self, event: &Event) {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner).count(event);
+    }
+
     fn reading(&self) -> DaemonReading {
         DaemonReading {
             interface: self.interface.clone(),
@@ -94,6 +103,7 @@ impl DaemonState {
             follows: self.follows.load(Ordering::Relaxed),
             attaches: self.attaches.load(Ordering::Relaxed),
             failed_attaches: self.failed_attaches.load(Ordering::Relaxed),
+            events: self.events.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
 }

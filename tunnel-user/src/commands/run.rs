@@ -80,7 +80,7 @@ pub async fn run(
     let Some(instance) = claim(&folder, &request.config).await? else { return Ok(None) };
     let state = DaemonState::new(&request.interface);
     // The hooks come first: they see all events of this daemon.
-    let _hooks = HookRunner::start(hooks, &folder)?;
+    let _hooks = HookRunner::start(hooks, &folder, &state)?;
     events::record(&folder, Happened::DaemonStarted { process_id: std::process::id() });
     let _watcher = PeerWatcher::start(&folder)?;
     let _exporter = Exporter::start(metrics, &folder, &state)?;

@@ -106,6 +106,27 @@ pub enum Event {
     Unknown,
 }
 
+impl Event {
+    /// The name in the log, in JSON and in the metrics.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Attached => "attached",
+            Self::Detached => "detached",
+            Self::ProgramsUpgraded { .. } => "programs-upgraded",
+            Self::DaemonStarted { .. } => "daemon-started",
+            Self::DriftMended { .. } => "drift-mended",
+            Self::PeerMoved { .. } => "peer-moved",
+            Self::PeerSilent { .. } => "peer-silent",
+            Self::PeerHeard { .. } => "peer-heard",
+            Self::TrialBegun { .. } => "trial-begun",
+            Self::TrialKept { .. } => "trial-kept",
+            Self::TrialRolledBack { .. } => "trial-rolled-back",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 impl Record {
     /// A record of `event` at the time `now`.
     #[must_use]

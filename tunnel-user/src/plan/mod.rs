@@ -15,6 +15,7 @@ pub mod digest;
 pub mod direct_notices;
 pub mod echo;
 pub mod endangered_connections;
+pub mod event_counts;
 pub mod events;
 pub mod every_pair;
 pub mod fault;

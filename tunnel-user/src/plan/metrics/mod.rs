@@ -10,6 +10,7 @@ use tunnel_common::counters::{Count, PeerCounters};
 use tunnel_common::outcome::{Direction, Reason};
 
 use crate::plan::activity::{Activity, Now, Traffic};
+use crate::plan::event_counts::EventCounts;
 
 /// The peers of one interface that have series of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,6 +177,8 @@ pub struct DaemonReading {
     pub attaches: u64,
     /// The number of attaches that failed.
     pub failed_attaches: u64,
+    /// The events of the interface since the start of the daemon.
+    pub events: EventCounts,
 }
 
 #[cfg(test)]

@@ -285,6 +285,15 @@ impl Families<'_> {
             "rewrite_plan_failures",
             "Attaches by the daemon that failed",
             [(labels(), daemon.failed_attaches)],
+        )?;
+        self.counters(
+            "rewrite_events",
+            "Events of the interface since the start of the daemon",
+            daemon.events.iter().map(|(event, count)| {
+                let mut labels = labels();
+                labels.push(("event", event));
+                (labels, count)
+            }),
         )
     }
 }
