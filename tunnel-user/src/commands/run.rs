@@ -10,9 +10,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, Interval, interval, sleep_until};
 
 use super::attach;
-use super::hook_runner::HookRunner;
+use super::event_thread::EventThread;
 use super::metrics::{self, DaemonState, Exporter};
-use super::peer_watch::PeerWatcher;
 use crate::dataplane::bpffs;
 use crate::dataplane::instance::Instance;
 use crate::dataplane::pins::Folder;
@@ -79,10 +78,9 @@ pub async fn run(
     let folder = Folder::of(NetworkNamespace::current()?, &request.interface);
     let Some(instance) = claim(&folder, &request.config).await? else { return Ok(None) };
     let state = DaemonState::new(&request.interface);
-    // The hooks come first: they see all events of this daemon.
-    let _hooks = HookRunner::start(hooks, &folder, &state)?;
+    // This thread comes first: its hooks see all events of this daemon.
+    let _events = EventThread::start(hooks, &folder, &state)?;
     events::record(&folder, Happened::DaemonStarted { process_id: std::process::id() });
-    let _watcher = PeerWatcher::start(&folder)?;
     let _exporter = Exporter::start(metrics, &folder, &state)?;
     let mut daemon = Daemon::new(request, &folder, instance, state).await?;
     let ended = daemon.run().await;

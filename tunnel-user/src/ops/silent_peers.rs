@@ -1,18 +1,44 @@
-//! Reads the counters of an attached interface for the watch over its peers.
+//! Watches over the peers of a daemon's interface, and records the silent ones and the ones that are heard again.
+
+use std::convert::Infallible;
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
 
 use super::attached::{self, Running};
+use super::events;
 use crate::dataplane::jiffies;
 use crate::dataplane::pins::Folder;
 use crate::error::Error;
 use crate::plan::events::Event;
 use crate::plan::peer_watch::{Change, PeerWatch};
 
+/// The shortest pause between two looks. A peer counts as silent after ten seconds.
+const INTERVAL: Duration = Duration::from_secs(5);
+/// The pause after a look is so many times longer than the look: reading the counters of a million peers takes a while.
+const SHARE: u32 = 100;
+
+/// Looks at the peers of the interface in `folder` again and again, and records what has changed.
+pub async fn watch(folder: &Folder) -> Infallible {
+    let mut watch = PeerWatch::default();
+    let mut pause = INTERVAL;
+    loop {
+        sleep(pause).await;
+        let start = Instant::now();
+        match changes(folder, &mut watch).await {
+            Ok(found) => found.into_iter().for_each(|event| events::record(folder, event)),
+            Err(failure) => tracing::debug!("watching over the peers failed: {failure}"),
+        }
+        pause = INTERVAL.max(start.elapsed().saturating_mul(SHARE));
+    }
+}
+
 /// Compares the counters with `watch`. Returns the peers that have become silent, and the ones that are heard again. An
 /// interface that is not attached has no peers.
 ///
 /// # Errors
 /// If the pins can't be used.
-pub async fn changes(folder: &Folder, watch: &mut PeerWatch) -> Result<Vec<Event>, Error> {
+async fn changes(folder: &Folder, watch: &mut PeerWatch) -> Result<Vec<Event>, Error> {
     if !folder.exists() {
         return Ok(Vec::new());
     }

@@ -1,5 +1,5 @@
-//! Runs the hooks of a daemon at each event of its interface, and counts the events, on a thread of its own. The thread follows the log, so a
-//! hook also sees the events that commands record.
+//! The daemon's thread for events: it finds the silent peers, counts the events of the daemon's interface, and runs the
+//! hooks at them. The thread follows the log, so a hook also sees the events that commands record.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -20,6 +20,7 @@ use crate::host::event_log::{EventLog, Reader};
 use crate::host::file_changes::FileChanges;
 use crate::ops::events::namespace;
 use crate::ops::hook_queues::{HookQueues, Options};
+use crate::ops::silent_peers;
 use crate::plan::events::{Namespace, Record};
 
 /// The longest pause between two reads of the log, for a kernel without room for a watch on it.
@@ -29,10 +30,9 @@ const GRACE: Duration = Duration::from_secs(2);
 /// The time for the end of threads that wait for killed hooks.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// The thread that runs the hooks. Dropping this value hands the last events to the hooks, gives them a short time, and
-/// kills the rest.
+/// The thread. Dropping this value hands the last events to the hooks, gives them a short time, and kills the rest.
 #[derive(Debug)]
-pub struct HookRunner {
+pub struct EventThread {
     stop: Option<oneshot::Sender<Infallible>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -45,7 +45,7 @@ struct Source {
     daemon: Arc<DaemonState>,
 }
 
-impl HookRunner {
+impl EventThread {
     /// Starts the thread for the interface in `folder`. The hooks see all events from now on, and run in this thread's
     /// network namespace.
     ///
@@ -56,7 +56,7 @@ impl HookRunner {
         folder: &Folder,
         daemon: &Arc<DaemonState>,
     ) -> Result<Self, Error> {
-        let what = || "starting the hooks".to_owned();
+        let what = || "starting the thread for events".to_owned();
         let runtime = Builder::new_current_thread().enable_all().build().context(what)?;
         let source = Source {
             reader: EventLog::default().reader_of_next().context(what)?,
@@ -65,50 +65,51 @@ impl HookRunner {
             daemon: Arc::clone(daemon),
         };
         let (stop, stopped) = oneshot::channel();
-        let thread = thread::Builder::new().name("hooks".into());
-        let thread = thread.spawn(move || follow(runtime, source, options, stopped));
+        let folder = folder.clone();
+        let thread = thread::Builder::new().name("events".into());
+        let thread = thread.spawn(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    never = silent_peers::watch(&folder) => match never {},
+                    () = follow(source, options, stopped) => {}
+                }
+            });
+            runtime.shutdown_timeout(PATIENCE);
+        });
         Ok(Self { stop: Some(stop), thread: Some(thread.context(what)?) })
     }
 }
 
-impl Drop for HookRunner {
+impl Drop for EventThread {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
-            tracing::error!("the thread of the hooks has failed");
+            tracing::error!("the thread for events has failed");
         }
     }
 }
 
 /// Hands each event to the hooks, until the daemon ends.
-fn follow(
-    runtime: Runtime,
-    mut source: Source,
-    options: Options,
-    mut stopped: oneshot::Receiver<Infallible>,
-) {
-    runtime.block_on(async {
-        let mut queues = HookQueues::new(options);
-        let mut changes = match changes().await {
-            Ok(changes) => Some(changes),
-            Err(failure) => {
-                tracing::warn!("the hooks run up to {INTERVAL:?} late: {failure}");
-                None
-            }
-        };
-        loop {
-            source.deliver(&mut queues);
-            tokio::select! {
-                _timed_out = timeout(INTERVAL, next(changes.as_mut())) => {}
-                _ = &mut stopped => break,
-            }
+async fn follow(mut source: Source, options: Options, mut stopped: oneshot::Receiver<Infallible>) {
+    let mut queues = HookQueues::new(options);
+    let mut changes = match changes().await {
+        Ok(changes) => Some(changes),
+        Err(failure) => {
+            tracing::warn!("the hooks run up to {INTERVAL:?} late: {failure}");
+            None
         }
+    };
+    loop {
         source.deliver(&mut queues);
-        queues.finish(GRACE).await;
-    });
-    runtime.shutdown_timeout(PATIENCE);
+        tokio::select! {
+            _timed_out = timeout(INTERVAL, next(changes.as_mut())) => {}
+            _ = &mut stopped => break,
+        }
+    }
+    source.deliver(&mut queues);
+    queues.finish(GRACE).await;
 }
 
 /// Waits until the log may have changed; without a watch on it, for ever.
