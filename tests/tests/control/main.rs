@@ -13,6 +13,7 @@ mod bridge_firewall;
 mod bypass;
 mod carrier;
 mod check;
+mod cluster_folder;
 mod colours;
 mod command_json;
 mod command_line;

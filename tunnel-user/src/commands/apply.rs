@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::path::PathBuf;
 
+use crate::config::ClusterText;
 use crate::dataplane::bpffs;
 use crate::dataplane::pins::Folder;
 use crate::error::Error;
@@ -65,7 +66,7 @@ pub async fn run(
     let folder = running.folder.clone();
     require_none(&folder)?;
 
-    let (cluster, text) = load_file::load(&request.config, Some(&interrupt)).await?;
+    let (cluster, ClusterText { text, .. }) = load_file::load(&request.config, Some(&interrupt)).await?;
     let options = difference::request(&running, &request.config, &request.self_names);
     let mut resolved = resolve(&options, folder.clone(), &cluster, &netlink).await?;
     let difference = difference::between(Some(&running), &resolved)?;

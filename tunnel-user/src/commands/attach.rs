@@ -1,6 +1,7 @@
 //! `rewrite attach`: sets the addresses, maps, programs and routes as the file says, or changes nothing. An attach on
 //! trial is rolled back unless the operator confirms it.
 
+use crate::config::ClusterText;
 use crate::dataplane::bpffs;
 use crate::dataplane::loader;
 use crate::dataplane::lock;
@@ -48,7 +49,7 @@ pub async fn run(
     bpffs::require()?;
     let interrupt = Interrupt::listen()?;
     let _begun = loader::begin();
-    let (cluster, text) = load_file::load(&request.config, Some(&interrupt)).await?;
+    let (cluster, ClusterText { text, .. }) = load_file::load(&request.config, Some(&interrupt)).await?;
     let netlink = Netlink::connect()?;
     let (folder, _lock) = locked(request, &netlink, &interrupt).await?;
     let mut resolved = resolve(request, folder.clone(), &cluster, &netlink).await?;

@@ -12,6 +12,7 @@ use tokio::time::{Instant, Interval, interval, sleep_until};
 use super::attach;
 use super::event_thread::EventThread;
 use super::metrics::{self, DaemonState, Exporter};
+use crate::config::folder_beside;
 use crate::dataplane::bpffs;
 use crate::dataplane::instance::Instance;
 use crate::dataplane::pins::Folder;
@@ -162,7 +163,11 @@ impl<'a> Daemon<'a> {
             netlink: Netlink::connect()?,
             began: Instant::now(),
             follow: Follow::default(),
-            file: FileChanges::listen(&request.config).await?,
+            file: FileChanges::listen_with_folder(
+                &request.config,
+                folder_beside(&request.config).as_deref(),
+            )
+            .await?,
             network: NetworkChanges::listen()?,
             programs: ProgramChanges::listen(folder),
             interrupt: Interrupt::listen()?,

@@ -24,8 +24,9 @@ pub(super) fn rules(list: &Texts, problems: &mut Vec<Problem>) -> BTreeSet<Bypas
                 entry.insert(text.place);
             }
             Entry::Occupied(first) => {
-                let message = format!("bypass lists {rule} twice (line {})", first.get().line());
-                problems.push(Problem::at(text.place, message, "leave one of them out"));
+                let message = format!("bypass lists {rule} twice");
+                let problem = Problem::at(text.place, message, "leave one of them out");
+                problems.push(problem.with_other(*first.get()));
             }
         }
     }

@@ -64,6 +64,16 @@ impl Excerpt {
         Self { line: number, text, fault: start..end }
     }
 
+    /// The number of the line.
+    pub(super) const fn line(&self) -> usize {
+        self.line
+    }
+
+    /// The same line under another number.
+    pub(super) fn at_line(self, line: usize) -> Self {
+        Self { line, ..self }
+    }
+
     /// The line with its number, and a line with carets below it.
     pub(super) fn rendered(&self, renderer: &Renderer) -> String {
         let fault = AnnotationKind::Primary.span(self.fault.clone());

@@ -10,6 +10,7 @@ mod claim;
 mod clusters;
 mod conflict;
 mod excerpt;
+mod fragment;
 mod keys;
 mod lines;
 mod load;
@@ -19,6 +20,7 @@ mod pairing;
 mod problem;
 mod raw;
 mod raw_file;
+mod sources;
 mod validate;
 
 use std::collections::BTreeSet;
@@ -29,10 +31,11 @@ use crate::model::{BypassRule, Drain, Family, Mapping, MemberName};
 pub use claim::AddressClaims;
 pub use clusters::{Clusters, NoNetwork};
 pub use conflict::{Conflict, RangeRef, check_members};
-pub use load::{load, load_with_text};
+pub use load::{ClusterText, folder_beside, load, load_with_text};
 pub use network::{Network, NetworkName};
 pub use pairing::{Mismatch, check_pairing};
 pub use problem::{ConfigError, Problem};
+pub use sources::{FileChange, Sources};
 
 /// The path of the cluster file, unless the command line names another one.
 pub const DEFAULT_PATH: &str = "/etc/rewrite/cluster.toml";
@@ -128,8 +131,16 @@ impl Member {
 /// # Errors
 /// A [`ConfigError`] with every problem of the text, each with its line, an excerpt and its remedy.
 pub fn parse(path: &Path, text: &str) -> Result<Clusters, ConfigError> {
+    parse_sources(&Sources::of(path), text)
+}
+
+/// Like [`parse`], for a text that comes from the files in `sources`.
+///
+/// # Errors
+/// The errors of [`parse`].
+pub fn parse_sources(sources: &Sources, text: &str) -> Result<Clusters, ConfigError> {
     raw::read(text)
         .map_err(|syntax| vec![syntax])
         .and_then(|(file, problems)| validate::validate(file, problems))
-        .map_err(|problems| ConfigError::new(path, text, problems))
+        .map_err(|problems| ConfigError::new(sources, text, problems))
 }

@@ -2,23 +2,28 @@
 
 use std::error::Error;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use annotate_snippets::Renderer;
 
 use super::excerpt::{self, Excerpt};
 use super::lines::Place;
+use super::sources::Sources;
 
 /// One thing that is wrong with a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The line, from 1, of the key or value at fault. `None` if the file could not be read.
+    /// The line, from 1, of the key or value at fault, in its file. `None` if the file could not be read.
     pub line: Option<usize>,
     /// The fault, on one line.
     pub message: String,
     /// The remedy, on one line.
     pub help: String,
     place: Option<Place>,
+    /// The place of another key or value, with which this one is in conflict.
+    other: Option<Place>,
+    /// The file, if it is not the first one of the cluster's text.
+    file: Option<Box<Path>>,
     excerpt: Option<Box<Excerpt>>,
 }
 
@@ -30,7 +35,30 @@ impl Problem {
     /// A problem of the whole file, which could not be read.
     pub(super) fn of_file(message: impl Into<String>, help: impl Into<String>) -> Self {
         let (message, help) = (message.into(), help.into());
-        Self { line: None, message, help, place: None, excerpt: None }
+        Self { line: None, message, help, place: None, other: None, file: None, excerpt: None }
+    }
+
+    /// Names the place of another key or value at the end of the message.
+    pub(super) fn with_other(self, other: Place) -> Self {
+        Self { other: Some(other), ..self }
+    }
+
+    /// Gives the problem its file, and the lines their numbers in their files.
+    fn located(mut self, sources: &Sources) -> Self {
+        let file = self.place.map_or(sources.first(), |place| {
+            let (file, line) = sources.locate(place.line());
+            self.line = Some(line);
+            file
+        });
+        if let Some(other) = self.other {
+            let (path, line) = sources.locate(other.line());
+            self.message += &match path == file {
+                true => format!(" (line {line})"),
+                false => format!(" ({}:{line})", path.display()),
+            };
+        }
+        self.file = (file != sources.first()).then(|| file.into());
+        self
     }
 }
 
@@ -50,30 +78,32 @@ pub(super) const fn are_enough(problems: &[Problem]) -> bool {
 /// `{:#}` shows the line of the file in between, with carets under the fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
-    file: PathBuf,
+    sources: Sources,
     problems: Vec<Problem>,
     has_more: bool,
 }
 
 impl ConfigError {
-    /// The excerpts come from `text`, the file's text.
-    pub(super) fn new(file: &Path, text: &str, mut problems: Vec<Problem>) -> Self {
+    /// The excerpts come from `text`, the text of the files in `sources`.
+    pub(super) fn new(sources: &Sources, text: &str, mut problems: Vec<Problem>) -> Self {
         problems.sort_by_key(|problem| problem.place);
         let has_more = are_enough(&problems);
         problems.truncate(PROBLEMS_MAX);
         let places = problems.iter().map(|problem| problem.place);
         let excerpts = excerpt::of_places(text, places.flatten());
         let with_place = problems.iter_mut().filter(|problem| problem.place.is_some());
-        with_place
-            .zip(excerpts)
-            .for_each(|(problem, excerpt)| problem.excerpt = Some(Box::new(excerpt)));
-        Self { file: file.to_owned(), problems, has_more }
+        with_place.zip(excerpts).for_each(|(problem, excerpt)| {
+            let (_, line) = sources.locate(excerpt.line());
+            problem.excerpt = Some(Box::new(excerpt.at_line(line)));
+        });
+        let problems = problems.into_iter().map(|problem| problem.located(sources)).collect();
+        Self { sources: sources.clone(), problems, has_more }
     }
 
-    /// The file that was refused.
+    /// The file that was refused; of several files, the first one.
     #[must_use]
     pub fn file(&self) -> &Path {
-        &self.file
+        self.sources.first()
     }
 
     /// The problems, in the order of their lines.
@@ -91,10 +121,11 @@ impl ConfigError {
     }
 
     fn text(&self, excerpts: Option<&Renderer>) -> String {
-        let file = self.file.display();
+        let first = self.file();
         let mut parts = Vec::new();
         for problem in &self.problems {
             let Problem { message, help, .. } = problem;
+            let file = problem.file.as_deref().unwrap_or(first).display();
             parts.push(match problem.line {
                 Some(line) => format!("{file}:{line}: {message}"),
                 None => format!("{file}: {message}"),
@@ -105,6 +136,7 @@ impl ConfigError {
             parts.push(format!("  help: {help}"));
         }
         if self.has_more {
+            let file = first.display();
             parts.push(format!(
                 "{file}: the file has more problems than these {PROBLEMS_MAX}\n  help: fix these, then run the \
                  command again"
@@ -130,7 +162,7 @@ mod tests {
     #[test]
     fn every_problem_prints_with_file_line_and_help() {
         let error = ConfigError::new(
-            Path::new("a.toml"),
+            &Sources::of(Path::new("a.toml")),
             "",
             vec![
                 Problem::at(Place::of_line(7), "late", "x"),
@@ -146,7 +178,7 @@ mod tests {
             (1..=count).map(|line| Problem::at(Place::of_line(line), "wrong", "x")).collect()
         };
         let printed =
-            |count| ConfigError::new(Path::new("a.toml"), "", problems(count)).to_string();
+            |count| ConfigError::new(&Sources::of(Path::new("a.toml")), "", problems(count)).to_string();
         assert!(!printed(100).contains("more"), "{}", printed(100));
         assert!(printed(101).ends_with(
             "more problems than these 100\n  help: fix these, then run the command again"
@@ -157,7 +189,7 @@ mod tests {
     #[test]
     fn a_file_that_was_not_read_has_no_line() {
         let problem = Problem::of_file("no such file", "write it");
-        let error = ConfigError::new(Path::new("a.toml"), "", vec![problem]);
+        let error = ConfigError::new(&Sources::of(Path::new("a.toml")), "", vec![problem]);
         assert_eq!(error.to_string(), "a.toml: no such file\n  help: write it");
     }
 
@@ -184,5 +216,35 @@ a.toml:4: public is an integer, not a string or a list of strings
         assert_eq!(format!("{error:#}"), wanted);
         assert_eq!(error.to_string().lines().count(), 6);
         assert!(error.styled().contains("\u{1b}["), "{}", error.styled());
+    }
+
+    #[test]
+    fn a_problem_of_a_further_file_has_its_path_and_its_line_there() {
+        let mut sources = Sources::of(Path::new("a.toml"));
+        let mut text = "one\ntwo\n".to_owned();
+        sources.append(&mut text, "a.d/b.toml".into(), "three\nfour\n");
+        let problem = |line| Problem::at(Place::of_line(line), "wrong", "x");
+        let problems = vec![
+            problem(2).with_other(Place::of_line(1)),
+            problem(3).with_other(Place::of_line(4)),
+            problem(4).with_other(Place::of_line(1)),
+        ];
+        let wanted = "\
+a.toml:2: wrong (line 1)
+  |
+2 | two
+  | ^^^
+  help: x
+a.d/b.toml:1: wrong (line 2)
+  |
+1 | three
+  | ^^^^^
+  help: x
+a.d/b.toml:2: wrong (a.toml:1)
+  |
+2 | four
+  | ^^^^
+  help: x";
+        assert_eq!(format!("{:#}", ConfigError::new(&sources, &text, problems)), wanted);
     }
 }

@@ -363,6 +363,6 @@ fn conflict_problem(conflict: &Conflict, checked: &[&Checked]) -> Problem {
         Conflict::Name { member, with, .. } => (name_place(*member), name_place(*with)),
         Conflict::Range { place, with } => (place_of(place), place_of(with)),
     };
-    let message = format!("{conflict} (line {})", other.unwrap_or_default().line());
-    Problem::at(place.unwrap_or_default(), message, conflict.help())
+    Problem::at(place.unwrap_or_default(), conflict.to_string(), conflict.help())
+        .with_other(other.unwrap_or_default())
 }

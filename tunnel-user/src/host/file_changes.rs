@@ -1,5 +1,5 @@
-//! Reports when a file may have changed: by a write to the file, a rename over the file, or a new target of a symbolic
-//! link on its path.
+//! Reports when a file, or the files of a folder, may have changed: by a write to the file, a rename over the file, or a
+//! new target of a symbolic link on its path.
 //!
 //! Editors and configuration management write a new file and rename it. So the watches cover the file's folder, the
 //! folders on the path to that folder, and the folders of every symbolic link on the path.
@@ -46,10 +46,12 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// The pause between two attempts while the kernel has no room for a watch.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Listens for changes of one file. A separate thread looks up the path to the file: on a file system that hangs, the
+/// Listens for changes of one file, and of the files in one folder. A separate thread looks up the path to the file: on a file system that hangs, the
 /// look-up may never end.
 pub struct FileChanges {
     path: PathBuf,
+    /// The folder whose files all count.
+    folder: Option<PathBuf>,
     /// The inotify instance; `None` while the user has too many instances.
     inotify: Option<AsyncFd<Descriptor>>,
     watched: Watched,
@@ -59,7 +61,26 @@ pub struct FileChanges {
 }
 
 /// The names whose events concern the file, by watch.
-type Watched = BTreeMap<WatchDescriptor, BTreeSet<OsString>>;
+type Watched = BTreeMap<WatchDescriptor, Names>;
+
+/// The names in a folder that count.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Names {
+    these: BTreeSet<OsString>,
+    /// True if every name counts.
+    all: bool,
+}
+
+impl Names {
+    fn contains(&self, name: &OsStr) -> bool {
+        self.all || self.these.contains(name)
+    }
+
+    fn add(&mut self, other: Self) {
+        self.these.extend(other.these);
+        self.all |= other.all;
+    }
+}
 
 /// A running look-up of the path to the file, on its own thread.
 struct Looking {
@@ -93,9 +114,24 @@ impl FileChanges {
     /// # Errors
     /// If the path can't be made absolute.
     pub async fn listen(path: &Path) -> Result<Self, Error> {
-        let path = absolute(path).context(|| format!("watching {}", path.display()))?;
-        let mut changes =
-            Self { path, inotify: None, watched: Watched::new(), looking: None, tried_at: None };
+        Self::listen_with_folder(path, None).await
+    }
+
+    /// Like [`Self::listen`], and also reports changes of all files in `folder`. The folder need not exist.
+    ///
+    /// # Errors
+    /// If a path can't be made absolute.
+    pub async fn listen_with_folder(path: &Path, folder: Option<&Path>) -> Result<Self, Error> {
+        let whole =
+            |path: &Path| absolute(path).context(|| format!("watching {}", path.display()));
+        let mut changes = Self {
+            path: whole(path)?,
+            folder: folder.map(whole).transpose()?,
+            inotify: None,
+            watched: Watched::new(),
+            looking: None,
+            tried_at: None,
+        };
         changes.look(None);
         if let Some(looking) = &mut changes.looking
             && let Ok(ended) = timeout(PATIENCE, &mut looking.thread).await
@@ -156,9 +192,10 @@ impl FileChanges {
             }
         }
         let Some(inotify) = &self.inotify else { return };
-        let (inotify, path) = (Arc::clone(&inotify.get_ref().0), self.path.clone());
+        let inotify = Arc::clone(&inotify.get_ref().0);
+        let (path, folder) = (self.path.clone(), self.folder.clone());
         self.looking = Some(Looking {
-            thread: spawn_blocking(move || watch(&inotify, &path)),
+            thread: spawn_blocking(move || watch(&inotify, &path, folder.as_deref())),
             reported_at: report_within.map(|report_within| Instant::now() + report_within),
             again: false,
         });
@@ -206,16 +243,22 @@ fn inotify() -> Result<AsyncFd<Descriptor>, Error> {
     unsafe { AsyncFd::register(Descriptor(Arc::new(inotify))) }.context(what)
 }
 
-/// Watches the folders that currently lead to the file. An error explains a gap: the kernel refused a watch on an
-/// existing folder or file.
-fn watch(inotify: &Inotify, path: &Path) -> (Watched, Option<Error>) {
+/// Watches the folders that currently lead to the file and to the folder, and both. An error explains a gap: the kernel
+/// refused a watch on an existing folder or file.
+fn watch(inotify: &Inotify, path: &Path, folder: Option<&Path>) -> (Watched, Option<Error>) {
     let (mut watched, mut gap) = (Watched::new(), None);
-    let steps = steps(path, |path| fs::read_link(path));
-    let folders = steps.into_iter().map(|(folder, names)| (folder, IN_FOLDER, names));
-    let file = (path.to_owned(), OF_FILE, BTreeSet::new());
-    for (path, mask, names) in folders.chain([file]) {
+    let steps = [Some(path), folder].into_iter().flatten();
+    let steps = steps.flat_map(|path| steps_to(path, |path| fs::read_link(path)));
+    let on_the_way =
+        steps.map(|(path, these)| (path, IN_FOLDER, Names { these, ..Names::default() }));
+    let file = (path.to_owned(), OF_FILE, Names::default());
+    let folder = folder.map(|folder| {
+        (folder.to_owned(), IN_FOLDER, Names { all: true, ..Names::default() })
+    });
+    for (path, mask, names) in on_the_way.chain([file]).chain(folder) {
         match inotify.add_watch(&path, mask) {
-            Ok(descriptor) => drop(watched.insert(descriptor, names)),
+            // Two paths to the same folder have the same watch.
+            Ok(descriptor) => watched.entry(descriptor).or_default().add(names),
             // The parent folder's watch reports when this path becomes available.
             Err(Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES | Errno::ELOOP) => {}
             Err(errno) => {
@@ -268,7 +311,7 @@ async fn concerning(
 }
 
 /// The folders and names that lead to `path`, through the symbolic links that `read_link` resolves.
-fn steps(path: &Path, read_link: impl Fn(&Path) -> io::Result<PathBuf>) -> Steps {
+fn steps_to(path: &Path, read_link: impl Fn(&Path) -> io::Result<PathBuf>) -> Steps {
     let mut steps = Steps::new();
     let mut folder = PathBuf::from("/");
     let mut left: VecDeque<OsString> = names(path).collect();
@@ -313,7 +356,7 @@ mod tests {
             let found = links.iter().find(|(from, _)| Path::new(from) == path);
             found.map(|(_, to)| PathBuf::from(to)).ok_or_else(|| io::ErrorKind::InvalidInput.into())
         };
-        let steps = steps(Path::new(path), read_link);
+        let steps = steps_to(Path::new(path), read_link);
         let each = steps.iter().flat_map(|(folder, names)| names.iter().map(|n| folder.join(n)));
         each.map(|path| path.display().to_string()).collect()
     }

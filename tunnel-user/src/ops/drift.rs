@@ -81,7 +81,7 @@ async fn compare_undisturbed(
             tokio::time::sleep(INTERVAL).await;
             continue;
         }
-        if let Permission::Denied(why) = may_follow(folder, content.as_bytes())? {
+        if let Permission::Denied(why) = may_follow(folder, content.text.as_bytes())? {
             let standing = standing(folder, netlink).await;
             return Ok(Drift::Unknown(Problem { why, standing, awaited: false }));
         }

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::attach::resolve::resolve;
 use super::attached::{self, Running};
 use super::{difference, load_file};
-use crate::config::{Clusters, DEFAULT_PATH};
+use crate::config::{ClusterText, Clusters, DEFAULT_PATH};
 use crate::dataplane::pins::Folder;
 use crate::dataplane::{brought, instance};
 use crate::error::Error;
@@ -33,7 +33,8 @@ pub struct FileComparison {
     pub known_by: KnownBy,
     /// The file's revision; null if the file has none, or can't be read.
     pub revision: Option<u32>,
-    /// The first 12 digits of the SHA-256 of the file's content; null if the file can't be read.
+    /// The first 12 digits of the SHA-256 of the file's content, with the files of the folder beside it; null if the file
+    /// can't be read.
     pub digest: Option<String>,
     /// The result of the comparison.
     pub state: FileState,
@@ -117,7 +118,7 @@ fn path(running: &Running) -> Option<(PathBuf, KnownBy)> {
 }
 
 /// A file that was read, or the reason why it can't be read.
-struct File(Result<(Clusters, String), String>);
+struct File(Result<(Clusters, ClusterText), String>);
 
 impl File {
     async fn load(path: &Path) -> Self {
@@ -143,7 +144,7 @@ impl File {
             state: FileState::Unreadable,
             problem: None,
         };
-        let (clusters, text) = match &self.0 {
+        let (clusters, ClusterText { text, .. }) = match &self.0 {
             Ok(loaded) => loaded,
             Err(problem) => return FileComparison { problem: Some(problem.clone()), ..comparison },
         };

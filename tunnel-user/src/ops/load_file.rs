@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use crate::config::{self, Clusters};
+use crate::config::{self, ClusterText, Clusters};
 use crate::error::{Context as _, Error};
 use crate::interrupt::Interrupt;
 
@@ -33,8 +33,8 @@ impl Drop for Reading {
     }
 }
 
-/// Reads and parses the cluster file at `path`. Returns the parsed file and the file's text. A signal in `interrupt`
-/// ends the wait.
+/// Reads and parses the cluster file at `path`, with the files of the folder beside it. Returns the members and the text.
+/// A signal in `interrupt` ends the wait.
 ///
 /// # Errors
 /// If the file is invalid; [`Error::Host`] if its file system, or the file system of an earlier file, does not answer;
@@ -42,7 +42,7 @@ impl Drop for Reading {
 pub(crate) async fn load(
     path: &Path,
     interrupt: Option<&Interrupt>,
-) -> Result<(Clusters, String), Error> {
+) -> Result<(Clusters, ClusterText), Error> {
     if READS.swap(true, Ordering::AcqRel) {
         return Err(not_read(path));
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::attached::Running;
 use super::load_file;
-use crate::config::DEFAULT_PATH;
+use crate::config::{ClusterText, DEFAULT_PATH, FileChange};
 use crate::dataplane::instance;
 use crate::error::Error;
 use crate::host::file_replacement::{NotReplaced, Replacement};
@@ -32,7 +32,7 @@ pub(crate) struct Prepared {
 /// A change of the file.
 #[derive(Clone, Debug)]
 pub struct Saved {
-    /// The file, with symbolic links resolved.
+    /// The file that has the peer's member, with symbolic links resolved.
     pub file: PathBuf,
     /// The new text, and the lines that differ.
     pub edit: FileEdit,
@@ -53,23 +53,25 @@ pub(crate) async fn prepare(
     let interface = running.folder.interface();
     let followed = instance::follower(&running.folder).and_then(|follower| follower.file);
     let file = resolved(&choose(save.config.as_deref(), followed, interface)?);
-    let (clusters, former) = load_file::load(&file, Some(interrupt)).await?;
+    let (clusters, ClusterText { text, sources }) = load_file::load(&file, Some(interrupt)).await?;
     let network = running.network().and_then(|name| name.parse().ok());
     let cluster = clusters.on(interface, network.as_ref())?;
     let peer = edited.after.as_ref().or(edited.before.as_ref());
     let Some(name) = peer.map(|peer| &peer.name) else {
         return Err(Error::refused("the change names no peer", "name a peer"));
     };
-    let place = File { path: &file, text: &former, clusters: &clusters, cluster };
+    let place = File { sources: &sources, text: &text, clusters: &clusters, cluster };
     let edit = file_edit::save(&place, name, edited.after.as_ref())?;
-    let replacement = match edit.is_empty() {
-        true => None,
-        false => Some(
-            Replacement::prepare(&file, former.clone(), &edit.text)
-                .map_err(|error| unwritable(&file, &error))?,
-        ),
-    };
-    Ok(Prepared { saved: Saved { file, edit, former }, replacement })
+    if edit.is_empty() {
+        return Ok(Prepared { saved: Saved { file, edit, former: text }, replacement: None });
+    }
+    let change = sources.change(&text, &edit.text).ok_or_else(|| file_edit::uneditable(&file))?;
+    let FileChange { path, former, text } = change;
+    let (file, former) = (resolved(path), former.to_owned());
+    let replacement = Replacement::prepare(&file, former.clone(), text)
+        .map_err(|error| unwritable(&file, &error))?;
+    let edit = FileEdit { text: text.to_owned(), ..edit };
+    Ok(Prepared { saved: Saved { file, edit, former }, replacement: Some(replacement) })
 }
 
 /// The file to write. A daemon would undo a change in a file other than the daemon's own.

@@ -5,17 +5,17 @@ mod piece;
 
 use std::path::Path;
 
-use crate::config::{self, Cluster, Clusters, Member};
+use crate::config::{self, Cluster, Clusters, Member, Sources};
 use crate::error::Error;
 use crate::model::MemberName;
 use crate::plan::peers::NamedPeer;
 
-/// The file in which a peer is saved.
+/// The files in one of which a peer is saved.
 #[derive(Clone, Copy, Debug)]
 pub struct File<'a> {
-    /// The file's path, for errors.
-    pub path: &'a Path,
-    /// The file's text.
+    /// The files of the text.
+    pub sources: &'a Sources,
+    /// The cluster's text.
     pub text: &'a str,
     /// The parsed text.
     pub clusters: &'a Clusters,
@@ -96,13 +96,9 @@ fn require_same_private(
         Some(_) => "other private addresses",
         None => "no public address on this network",
     };
+    let (path, line) = file.sources.locate(member.line);
     Err(Error::refused(
-        format!(
-            "{}:{}: the file has a member {}, with {what}",
-            file.path.display(),
-            member.line,
-            peer.name
-        ),
+        format!("{}:{line}: the file has a member {}, with {what}", path.display(), peer.name),
         "change this member in the file by hand, then run rewrite attach",
     ))
 }
@@ -120,23 +116,26 @@ fn set(
     let edited = member::edited(&file.text[range.clone()], member.name.as_str(), |table| {
         member::set(table, peer, network);
     });
-    let edited = edited.ok_or_else(|| uneditable(file.path))?;
+    let edited = edited.ok_or_else(|| uneditable(file.sources.first()))?;
     Ok(piece::replaced(file.text, range, &edited))
 }
 
 fn remove(file: &File<'_>, member: &Member) -> Result<String, Error> {
     let range = piece::of_member(file.text, member.line);
     let rest = member::removed(&file.text[range.clone()], member.name.as_str(), range.start == 0);
-    let rest = rest.ok_or_else(|| uneditable(file.path))?;
+    let rest = rest.ok_or_else(|| uneditable(file.sources.first()))?;
     Ok(piece::closed_up(file.text, range, &rest))
 }
 
 fn append(file: &File<'_>, peer: &NamedPeer, network: Option<&str>) -> Result<String, Error> {
+    if !file.sources.is_one_file() {
+        return Err(several_files(file, peer));
+    }
     let first = file.cluster.members().first();
     if first.is_some_and(|first| piece::has_header(file.text, first.line)) {
         return Ok(piece::appended(file.text, &member::text(peer, network)));
     }
-    let edited = member::pushed(file.text, peer, network).ok_or_else(|| uneditable(file.path))?;
+    let edited = member::pushed(file.text, peer, network).ok_or_else(|| uneditable(file.sources.first()))?;
     Ok(piece::replaced(file.text, 0..file.text.len(), &edited))
 }
 
@@ -147,13 +146,13 @@ fn require_saved(
     name: &MemberName,
     after: Option<&NamedPeer>,
 ) -> Result<(), Error> {
-    let clusters = config::parse(file.path, text).map_err(|error| {
+    let clusters = config::parse(file.sources.first(), text).map_err(|error| {
         let (what, help) = match error.problems() {
             [problem, ..] => (problem.message.clone(), problem.help.clone()),
             [] => (error.to_string(), String::new()),
         };
         Error::refused(
-            format!("{} would be wrong with this change: {what}", file.path.display()),
+            format!("{} would be wrong with this change: {what}", file.sources.first().display()),
             format!("{help}; without --save, only the running peers change"),
         )
     })?;
@@ -171,11 +170,26 @@ fn require_saved(
     if is_saved && others(&clusters) == others(file.clusters) {
         Ok(())
     } else {
-        Err(uneditable(file.path))
+        Err(uneditable(file.sources.first()))
     }
 }
 
-fn uneditable(path: &Path) -> Error {
+/// The refusal to choose a file for a new member: its name is a rule of the operator or of configuration management.
+fn several_files(file: &File<'_>, peer: &NamedPeer) -> Error {
+    let path = file.sources.first();
+    let folder = path.with_extension("d");
+    Error::refused(
+        format!("the members of {} are in several files", path.display()),
+        format!(
+            "write the member into {}/{}.toml, then run rewrite attach; without --save, only the running peers change",
+            folder.display(),
+            peer.name
+        ),
+    )
+}
+
+/// The refusal to change a file whose layout is beyond this module.
+pub(crate) fn uneditable(path: &Path) -> Error {
     Error::refused(
         format!(
             "rewrite can't change this member in {}: the file's layout is unusual",

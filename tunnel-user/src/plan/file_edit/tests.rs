@@ -71,7 +71,9 @@ fn saved_on(
     let path = Path::new("cluster.toml");
     let clusters = config::parse(path, text).unwrap();
     let cluster = clusters.on(interface, None::<&NetworkName>).unwrap();
-    save(&File { path, text, clusters: &clusters, cluster }, &name.parse().unwrap(), after)
+    let sources = Sources::of(path);
+    let file = File { sources: &sources, text, clusters: &clusters, cluster };
+    save(&file, &name.parse().unwrap(), after)
 }
 
 fn saved(text: &str, name: &str, after: Option<&NamedPeer>) -> FileEdit {
