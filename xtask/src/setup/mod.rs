@@ -140,6 +140,13 @@ fn missing(purposes: &[Purpose]) -> Result<Vec<Requirement>> {
             source: Source::Debian("qemu-block-extra"),
         });
     }
+    if purposes.contains(&Purpose::Test) && !requirement::has_python_apt() {
+        missing.push(Requirement {
+            name: "python3-apt",
+            reason: "lets Ansible install the package",
+            source: Source::Debian("python3-apt"),
+        });
+    }
     let is_required = |of: &[Purpose]| of.iter().any(|purpose| purposes.contains(purpose));
     let installed = requirement::installed_by_cargo()?;
     for program in CARGO_PROGRAMS.iter().filter(|program| is_required(program.purposes)) {

@@ -222,6 +222,11 @@ fn packages_and_versions(list: &str) -> BTreeMap<String, String> {
     list.lines().filter_map(package).collect()
 }
 
+/// True if Debian's Python has the module for apt, which Ansible's module `apt` needs on the host that it changes.
+pub fn has_python_apt() -> bool {
+    Path::new("/usr/lib/python3/dist-packages/apt/__init__.py").exists()
+}
+
 /// True if the development files of this LLVM version are installed.
 pub fn has_llvm(version: &str) -> bool {
     Path::new(&format!("/usr/lib/llvm-{version}/include/llvm-c/Core.h")).exists()
