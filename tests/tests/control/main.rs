@@ -45,6 +45,7 @@ mod in_front;
 mod interface_names;
 mod interface_parts;
 mod interrupted;
+mod journal;
 mod killed;
 mod killed_halfway;
 mod learnt_path;

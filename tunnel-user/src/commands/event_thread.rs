@@ -18,7 +18,7 @@ use crate::dataplane::pins::Folder;
 use crate::error::{Context as _, Error};
 use crate::host::event_log::{EventLog, Reader};
 use crate::host::file_changes::FileChanges;
-use crate::ops::events::namespace;
+use crate::ops::events::{self, namespace};
 use crate::ops::hook_queues::{HookQueues, Options};
 use crate::ops::silent_peers;
 use crate::plan::events::{Namespace, Record};
@@ -130,6 +130,7 @@ impl Source {
         for line in lines {
             let Some(record) = Record::of_line(&line) else { continue };
             if record.namespace == self.namespace && record.interface == self.interface {
+                events::log(&record);
                 self.daemon.count_event(&record.event);
                 queues.deliver(&record, &line);
             }

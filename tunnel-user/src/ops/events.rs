@@ -10,6 +10,16 @@ use crate::host::network_namespace::{NetworkNamespace, cookie};
 use crate::plan::events::{Event, Namespace, Record, moved};
 use crate::trial::Trial;
 
+/// The target of the log messages that carry an event with its fields, for the journal.
+pub const LOG_TARGET: &str = "rewrite_event";
+
+/// Logs an event of the daemon's interface.
+pub fn log(record: &Record) {
+    let (event, interface) = (record.event.name(), record.interface.as_str());
+    let peer = record.event.peer();
+    tracing::info!(target: LOG_TARGET, event, interface, peer, "{interface}: {}", record.event);
+}
+
 /// Records an event of the interface in `folder`.
 pub fn record(folder: &Folder, event: Event) {
     let record =

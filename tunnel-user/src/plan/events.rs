@@ -125,6 +125,17 @@ impl Event {
             Self::Unknown => "unknown",
         }
     }
+
+    /// The peer's name, in the events of a peer.
+    #[must_use]
+    pub fn peer(&self) -> Option<&str> {
+        match self {
+            Self::PeerMoved { peer, .. } | Self::PeerSilent { peer } | Self::PeerHeard { peer } => {
+                Some(peer)
+            }
+            _ => None,
+        }
+    }
 }
 
 impl Record {
