@@ -97,7 +97,9 @@ mod tests {
         let file = fstat(io::stderr().as_fd()).unwrap();
         let (device, inode) = (file.st_dev, file.st_ino);
         assert!(is_stream(&format!("{device}:{inode}"), &file));
-        for other in [format!("{device}:{}", inode + 1), format!("{}:{inode}", device + 1), "7".into()] {
+        for other in
+            [format!("{device}:{}", inode + 1), format!("{}:{inode}", device + 1), "7".into()]
+        {
             assert!(!is_stream(&other, &file), "{other}");
         }
     }

@@ -48,10 +48,10 @@ fn members_of_the_folder_are_peers_and_status_compares_all_files() -> Result<()>
     };
     let (same, digest) = state(&scenario)?;
     let both = ["cluster.toml", "cluster.d/srvc.toml"].map(|name| scenario.path(name));
-    let sums = testkit::process::run(std::process::Command::new("sh").args([
-        "-c",
-        &format!("cat {} {} | sha256sum", both[0], both[1]),
-    ]))?;
+    let sums = testkit::process::run(
+        std::process::Command::new("sh")
+            .args(["-c", &format!("cat {} {} | sha256sum", both[0], both[1])]),
+    )?;
     ensure!(same == "same" && sums.starts_with(&digest) && !digest.is_empty(), "{same} {digest}");
 
     scenario.file("cluster.d/srvd.toml", member("srvd", 4))?;

@@ -66,7 +66,8 @@ pub async fn run(
     let folder = running.folder.clone();
     require_none(&folder)?;
 
-    let (cluster, ClusterText { text, .. }) = load_file::load(&request.config, Some(&interrupt)).await?;
+    let (cluster, ClusterText { text, .. }) =
+        load_file::load(&request.config, Some(&interrupt)).await?;
     let options = difference::request(&running, &request.config, &request.self_names);
     let mut resolved = resolve(&options, folder.clone(), &cluster, &netlink).await?;
     let difference = difference::between(Some(&running), &resolved)?;

@@ -49,7 +49,8 @@ pub async fn run(
     bpffs::require()?;
     let interrupt = Interrupt::listen()?;
     let _begun = loader::begin();
-    let (cluster, ClusterText { text, .. }) = load_file::load(&request.config, Some(&interrupt)).await?;
+    let (cluster, ClusterText { text, .. }) =
+        load_file::load(&request.config, Some(&interrupt)).await?;
     let netlink = Netlink::connect()?;
     let (folder, _lock) = locked(request, &netlink, &interrupt).await?;
     let mut resolved = resolve(request, folder.clone(), &cluster, &netlink).await?;

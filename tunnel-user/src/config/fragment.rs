@@ -13,14 +13,16 @@ use crate::model::text::quoted;
 pub(super) fn check(text: &str, first: usize) -> Result<(), Problem> {
     let lines = Lines::of_piece(text, first);
     let root = DeTable::parse(text).map_err(|error| syntax(&error, &lines))?;
-    let Some((key, _)) = root.get_ref().iter().find(|(key, _)| key.get_ref() != keys::MEMBER) else {
+    let Some((key, _)) = root.get_ref().iter().find(|(key, _)| key.get_ref() != keys::MEMBER)
+    else {
         return Ok(());
     };
     let name = key.get_ref().as_ref();
     let help = if keys::OF_MEMBER.contains(&name) {
         format!("{name} belongs to a member: write [[member]] on a line before it")
     } else {
-        "a file of this folder has [[member]] tables only: write the key into the cluster file".into()
+        "a file of this folder has [[member]] tables only: write the key into the cluster file"
+            .into()
     };
     let message = format!("the key {} is outside of a member", quoted(name));
     Err(Problem::at(lines.place(key.span()), message, help))
@@ -43,7 +45,8 @@ mod tests {
 
     #[test]
     fn a_key_of_the_cluster_file_and_one_without_its_member_are_refused_on_their_line() {
-        let (line, help) = refusal("[[member]]\nname = \"b\"\n[[network]]\nname = \"x\"\n").unwrap();
+        let (line, help) =
+            refusal("[[member]]\nname = \"b\"\n[[network]]\nname = \"x\"\n").unwrap();
         assert_eq!(line, 13);
         assert!(help.contains("into the cluster file"), "{help}");
         let (line, help) = refusal("\nprivate = \"10.0.0.1\"\n").unwrap();

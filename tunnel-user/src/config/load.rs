@@ -313,7 +313,10 @@ mod tests {
             ("drain = \"1h\"\n", "cluster.d/10.toml:1: the key \"drain\" is outside of a member"),
             ("[[member]]\nname =\n", "cluster.d/10.toml:2: this is not TOML"),
             ("[[member]]\nname = \"x y\"\n", "cluster.d/10.toml:2: "),
-            ("[[member]]\nname = \"srva\"\nprivate = \"10.0.0.9\"\npublic = \"192.0.2.9\"\n", "cluster.toml:2)"),
+            (
+                "[[member]]\nname = \"srva\"\nprivate = \"10.0.0.9\"\npublic = \"192.0.2.9\"\n",
+                "cluster.toml:2)",
+            ),
         ] {
             let (_top, path) = with_folder(&[("10.toml", text), ("20.toml", "SRVC")]);
             let error = load(&path).expect_err(text).to_string();

@@ -177,8 +177,9 @@ mod tests {
         let problems = |count| {
             (1..=count).map(|line| Problem::at(Place::of_line(line), "wrong", "x")).collect()
         };
-        let printed =
-            |count| ConfigError::new(&Sources::of(Path::new("a.toml")), "", problems(count)).to_string();
+        let printed = |count| {
+            ConfigError::new(&Sources::of(Path::new("a.toml")), "", problems(count)).to_string()
+        };
         assert!(!printed(100).contains("more"), "{}", printed(100));
         assert!(printed(101).ends_with(
             "more problems than these 100\n  help: fix these, then run the command again"

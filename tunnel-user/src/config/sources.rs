@@ -129,7 +129,9 @@ mod tests {
     fn the_change_of_a_text_is_the_change_of_one_file() {
         let (sources, text) = three_files();
         let of = |new: &'static str| {
-            sources.change(&text, new).map(|change| (change.path.to_owned(), change.text.to_owned()))
+            sources
+                .change(&text, new)
+                .map(|change| (change.path.to_owned(), change.text.to_owned()))
         };
         assert_eq!(of("a\nx\nc\nd\ne\n"), Some(("cluster.toml".into(), "a\nx\n".into())));
         assert_eq!(of("a\nb\nd\ne\n"), Some(("a.toml".into(), "d\n".into())));

@@ -122,8 +122,7 @@ impl FileChanges {
     /// # Errors
     /// If a path can't be made absolute.
     pub async fn listen_with_folder(path: &Path, folder: Option<&Path>) -> Result<Self, Error> {
-        let whole =
-            |path: &Path| absolute(path).context(|| format!("watching {}", path.display()));
+        let whole = |path: &Path| absolute(path).context(|| format!("watching {}", path.display()));
         let mut changes = Self {
             path: whole(path)?,
             folder: folder.map(whole).transpose()?,
@@ -252,9 +251,8 @@ fn watch(inotify: &Inotify, path: &Path, folder: Option<&Path>) -> (Watched, Opt
     let on_the_way =
         steps.map(|(path, these)| (path, IN_FOLDER, Names { these, ..Names::default() }));
     let file = (path.to_owned(), OF_FILE, Names::default());
-    let folder = folder.map(|folder| {
-        (folder.to_owned(), IN_FOLDER, Names { all: true, ..Names::default() })
-    });
+    let folder = folder
+        .map(|folder| (folder.to_owned(), IN_FOLDER, Names { all: true, ..Names::default() }));
     for (path, mask, names) in on_the_way.chain([file]).chain(folder) {
         match inotify.add_watch(&path, mask) {
             // Two paths to the same folder have the same watch.

@@ -135,7 +135,8 @@ fn append(file: &File<'_>, peer: &NamedPeer, network: Option<&str>) -> Result<St
     if first.is_some_and(|first| piece::has_header(file.text, first.line)) {
         return Ok(piece::appended(file.text, &member::text(peer, network)));
     }
-    let edited = member::pushed(file.text, peer, network).ok_or_else(|| uneditable(file.sources.first()))?;
+    let edited =
+        member::pushed(file.text, peer, network).ok_or_else(|| uneditable(file.sources.first()))?;
     Ok(piece::replaced(file.text, 0..file.text.len(), &edited))
 }
 
