@@ -39,7 +39,7 @@ pub fn folder_beside(path: &Path) -> Option<PathBuf> {
 /// Reads the cluster file at `path`.
 ///
 /// # Errors
-/// A [`ConfigError`] if the file can't be read or is not UTF-8, and all errors of [`parse`].
+/// A [`ConfigError`] if the file can't be read or is not UTF-8, and all errors of [`super::parse`].
 pub fn load(path: &Path) -> Result<Clusters, ConfigError> {
     load_with_text(path).map(|(cluster, _)| cluster)
 }
