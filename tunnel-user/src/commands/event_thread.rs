@@ -3,7 +3,6 @@
 
 use std::convert::Infallible;
 use std::future::pending;
-use std::io;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -12,16 +11,13 @@ use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::events::changes;
+use super::events::{Events, changes};
 use super::metrics::DaemonState;
 use crate::dataplane::pins::Folder;
 use crate::error::{Context as _, Error};
-use crate::host::event_log::{EventLog, Reader};
 use crate::host::file_changes::FileChanges;
-use crate::ops::events::namespace;
 use crate::ops::hook_queues::{HookQueues, Options};
 use crate::ops::silent_peers;
-use crate::plan::events::{Namespace, Record};
 
 /// The longest pause between two reads of the log, for a kernel without room for a watch on it.
 const INTERVAL: Duration = Duration::from_secs(30);
@@ -39,9 +35,7 @@ pub struct EventThread {
 
 /// The events for the hooks: the next ones of one interface.
 struct Source {
-    reader: Reader,
-    interface: String,
-    namespace: Namespace,
+    events: Events,
     daemon: Arc<DaemonState>,
 }
 
@@ -58,12 +52,8 @@ impl EventThread {
     ) -> Result<Self, Error> {
         let what = || "starting the thread for events".to_owned();
         let runtime = Builder::new_current_thread().enable_all().build().context(what)?;
-        let source = Source {
-            reader: EventLog::default().reader_of_next().context(what)?,
-            interface: folder.interface().to_owned(),
-            namespace: namespace()?,
-            daemon: Arc::clone(daemon),
-        };
+        let events = Events::next_of(folder.interface())?;
+        let source = Source { events, daemon: Arc::clone(daemon) };
         let (stop, stopped) = oneshot::channel();
         let folder = folder.clone();
         let thread = thread::Builder::new().name("events".into());
@@ -123,16 +113,13 @@ async fn next(changes: Option<&mut FileChanges>) {
 
 impl Source {
     fn deliver(&mut self, queues: &mut HookQueues) {
-        let lines = self.reader.lines().unwrap_or_else(|error: io::Error| {
-            tracing::warn!("reading the events for the hooks failed: {error}");
+        let unread = self.events.unread().unwrap_or_else(|failure| {
+            tracing::warn!("reading the events for the hooks failed: {failure}");
             Vec::new()
         });
-        for line in lines {
-            let Some(record) = Record::of_line(&line) else { continue };
-            if record.namespace == self.namespace && record.interface == self.interface {
-                self.daemon.count_event(&record.event);
-                queues.deliver(&record, &line);
-            }
+        for (record, line) in unread {
+            self.daemon.count_event(&record.event);
+            queues.deliver(&record, &line);
         }
     }
 }

@@ -19,11 +19,20 @@ impl Events {
     /// # Errors
     /// If the network namespace is unknown.
     pub fn new(interface: Option<&str>) -> Result<Self, Error> {
-        Ok(Self {
-            reader: EventLog::default().reader(),
-            interface: interface.map(str::to_owned),
-            namespace: namespace()?,
-        })
+        Self::read_by(EventLog::default().reader(), interface)
+    }
+
+    /// The events of the interface from now on.
+    ///
+    /// # Errors
+    /// If the log can't be read, or the network namespace is unknown.
+    pub fn next_of(interface: &str) -> Result<Self, Error> {
+        let reader = EventLog::default().reader_of_next();
+        Self::read_by(reader.context(reading)?, Some(interface))
+    }
+
+    fn read_by(reader: Reader, interface: Option<&str>) -> Result<Self, Error> {
+        Ok(Self { reader, interface: interface.map(str::to_owned), namespace: namespace()? })
     }
 
     /// The events since the last call, each with its line in the log.
@@ -31,9 +40,7 @@ impl Events {
     /// # Errors
     /// If the log can't be read.
     pub fn unread(&mut self) -> Result<Vec<(Record, String)>, Error> {
-        let lines = self.reader.lines();
-        let lines =
-            lines.context(|| format!("reading {}", EventLog::default().path().display()))?;
+        let lines = self.reader.lines().context(reading)?;
         let wanted = |record: &Record| {
             record.namespace == self.namespace
                 && self.interface.as_ref().is_none_or(|name| *name == record.interface)
@@ -41,6 +48,10 @@ impl Events {
         let records = lines.into_iter().filter_map(|line| Some((Record::of_line(&line)?, line)));
         Ok(records.filter(|(record, _)| wanted(record)).collect())
     }
+}
+
+fn reading() -> String {
+    format!("reading {}", EventLog::default().path().display())
 }
 
 /// Reports new events.

@@ -8,8 +8,8 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::TARGET;
-use crate::{build, cargo, setup, workspace};
+use crate::setup::{self, STATIC_TARGET};
+use crate::{build, cargo, workspace};
 
 /// The libc of a binary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl PackagedBinary {
     /// Builds the static binary in the target folder `build`.
     pub fn build_static(build: &Path, time: u64) -> Result<Self> {
         cargo::run(&mut reproducible_build(build, time)?)?;
-        let binary = Self::stripped(&build.join(TARGET).join("release/rewrite"), build)?;
+        let binary = Self::stripped(&build.join(STATIC_TARGET).join("release/rewrite"), build)?;
         require_static(&binary.path)?;
         Ok(Self { linkage: Linkage::Static, ..binary })
     }
@@ -66,7 +66,7 @@ fn reproducible_build(build: &Path, time: u64) -> Result<Command> {
     let mut auditable = cargo::command();
     auditable
         .args(["auditable", "build", "--locked", "--release", "--package", "tunnel-user"])
-        .args(["--bin", "rewrite", "--target", TARGET, "--target-dir"])
+        .args(["--bin", "rewrite", "--target", STATIC_TARGET, "--target-dir"])
         .arg(build)
         .env("SOURCE_DATE_EPOCH", time.to_string())
         // tunnel-user's build script hands these to the build of the eBPF programs.
@@ -108,7 +108,7 @@ fn require_static(binary: &Path) -> Result<()> {
     ensure!(listed.status.success(), "{headers:?}: {}", String::from_utf8_lossy(&listed.stderr));
     ensure!(
         !String::from_utf8_lossy(&listed.stdout).contains("INTERP"),
-        "{} needs a dynamic loader\n  help: build it with --target {TARGET}",
+        "{} needs a dynamic loader\n  help: build it with --target {STATIC_TARGET}",
         binary.display()
     );
     Ok(())

@@ -8,7 +8,7 @@ use testkit::process;
 
 use super::binary::Linkage;
 use super::contents::{DESCRIPTION, File, SUMMARY};
-use super::formats::require_contents;
+use super::formats::{listed_files, require_contents};
 use super::tree::Tree;
 use super::{VERSION, packaged};
 
@@ -43,7 +43,7 @@ pub fn pack(files: &[File], folder: &Path, time: u64, to: &Path) -> Result<PathB
         .env("SOURCE_DATE_EPOCH", time.to_string());
     process::run(&mut deb)?;
     let listed = process::run(Command::new("dpkg-deb").arg("--contents").arg(to))?;
-    require_contents(to, &paths(&listed), files)?;
+    require_contents(to, &listed_files(&listed, " ./"), files)?;
     Ok(to.to_owned())
 }
 
@@ -89,12 +89,6 @@ pub fn changelog(time: u64) -> Result<String> {
     ))
 }
 
-/// The files in the list of dpkg-deb, which shows the mode first and the path last.
-fn paths(listed: &str) -> Vec<&str> {
-    let files = listed.lines().filter(|line| !line.starts_with('d'));
-    files.filter_map(|line| line.split(" ./").nth(1)).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,7 +97,7 @@ mod tests {
     fn the_list_of_a_package_has_its_files_and_not_its_folders() {
         let listed = "drwxr-xr-x 0/0       0 2026-11-30 11:21 ./usr/\n\
                       -rwxr-xr-x 0/0 9123456 2026-11-30 11:21 ./usr/bin/rewrite\n";
-        assert_eq!(paths(listed), ["usr/bin/rewrite"]);
+        assert_eq!(listed_files(listed, " ./"), ["usr/bin/rewrite"]);
     }
 
     #[test]

@@ -72,6 +72,12 @@ pub fn require_contents(package: &Path, packed: &[&str], files: &[File]) -> Resu
     Ok(())
 }
 
+/// The files in the list of a package, which shows the mode first and the path last, with `root` before the path.
+pub fn listed_files<'a>(list: &'a str, root: &str) -> Vec<&'a str> {
+    let files = list.lines().filter(|line| !line.starts_with('d'));
+    files.filter_map(|line| line.split_once(root).map(|(_, path)| path)).collect()
+}
+
 fn write(to: &Path, bytes: &[u8]) -> Result<PathBuf> {
     fs::write(to, bytes).with_context(|| format!("writing {}", to.display()))?;
     Ok(to.to_owned())

@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 use testkit::process;
 
 use super::VERSION;
+use super::contents::LICENCE;
 use super::formats::{archive, gzip};
 use super::tree::Tree;
 
@@ -61,7 +62,7 @@ fn config(layer: &str, tree: &Tree) -> Result<Value> {
             "Labels": {
                 "org.opencontainers.image.title": "rewrite",
                 "org.opencontainers.image.version": VERSION,
-                "org.opencontainers.image.licenses": "MIT OR Apache-2.0",
+                "org.opencontainers.image.licenses": LICENCE,
             },
         },
         "rootfs": { "type": "layers", "diff_ids": [layer] },

@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use super::TARGET;
+use crate::setup::STATIC_TARGET;
 use crate::{cargo, workspace};
 
 /// The crates whose dependencies are in the binary: the command, and the eBPF programs in it.
@@ -20,7 +20,8 @@ const NAMES: [&str; 5] = ["LICENSE", "LICENCE", "COPYING", "COPYRIGHT", "NOTICE"
 /// The list of crates with their licences, and the text of every licence file.
 pub fn text() -> Result<String> {
     let mut metadata = cargo::command();
-    metadata.args(["metadata", "--locked", "--format-version", "1", "--filter-platform", TARGET]);
+    metadata.args(["metadata", "--locked", "--format-version", "1", "--filter-platform"]);
+    metadata.arg(STATIC_TARGET);
     let output = metadata.output().context("starting cargo metadata")?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let metadata = serde_json::from_slice(&output.stdout).context("reading cargo metadata")?;

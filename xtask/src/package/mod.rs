@@ -22,8 +22,6 @@ use crate::{lock, workspace};
 use binary::{Linkage, PackagedBinary};
 use tree::Tree;
 
-/// The platform of the packages: statically linked with musl, so that one binary runs on every distribution.
-const TARGET: &str = "x86_64-unknown-linux-musl";
 /// The packages' version: all crates of the workspace have it.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use testkit::process;
 
 use super::contents::{DESCRIPTION, File, LICENCE, SUMMARY};
-use super::formats::{absolute, require_contents};
+use super::formats::{absolute, listed_files, require_contents};
 use super::tree::Tree;
 use super::{VERSION, packaged};
 
@@ -48,7 +48,7 @@ pub fn pack(files: &[File], folder: &Path, time: u64, to: &Path) -> Result<PathB
     let mut list = Command::new("rpm");
     list.args(["--query", "--package", "--queryformat", "[%{FILEMODES:perms} %{FILENAMES}\n]"]);
     let listed = process::run(list.arg(absolute(to)?))?;
-    require_contents(to, &paths(&listed), &files)?;
+    require_contents(to, &listed_files(&listed, " /"), &files)?;
     Ok(to.to_owned())
 }
 
@@ -97,12 +97,6 @@ fn for_rpm(file: &File) -> File {
     File { path, ..file.clone() }
 }
 
-/// The files in the list of rpm, which shows the mode first and the path last.
-fn paths(listed: &str) -> Vec<&str> {
-    let files = listed.lines().filter(|line| !line.starts_with('d'));
-    files.filter_map(|line| line.split(" /").nth(1)).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,7 +114,7 @@ mod tests {
     #[test]
     fn the_list_of_a_package_has_its_files_and_not_its_folders() {
         let listed = "drwxr-xr-x /etc/rewrite\n-rwxr-xr-x /usr/bin/rewrite\n";
-        assert_eq!(paths(listed), ["usr/bin/rewrite"]);
+        assert_eq!(listed_files(listed, " /"), ["usr/bin/rewrite"]);
     }
 
     #[test]

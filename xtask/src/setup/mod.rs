@@ -15,8 +15,9 @@ use requirement::{CARGO_PROGRAMS, CargoProgram, DEBIAN_PROGRAMS, Requirement, So
 /// The version of bpf-linker that works with rustc's LLVM, and LLVM's version; see docs/decisions/0002.
 const BPF_LINKER: &str = "0.13.0";
 const LLVM: &str = "22";
-/// The target of the packages' binary. Its libc comes with it, so that no C compiler for musl is necessary.
-const STATIC_TARGET: &str = "x86_64-unknown-linux-musl";
+/// The target of the packages' binary: statically linked with musl, so that one binary runs on every distribution. The
+/// target brings its libc along, so that no C compiler for musl is necessary.
+pub const STATIC_TARGET: &str = "x86_64-unknown-linux-musl";
 
 /// The purpose of a requirement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
