@@ -8,6 +8,7 @@ pub mod iptables_trick;
 pub mod kernel_counters;
 pub mod lab;
 pub mod netns;
+pub mod numbered_stream;
 pub mod packet;
 pub mod process;
 pub mod raw_link;

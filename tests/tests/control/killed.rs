@@ -7,10 +7,10 @@ use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
 use testkit::lab::PUBLIC_INTERFACE;
 use testkit::netns::Namespace;
+use testkit::numbered_stream::Streams;
 
 use crate::host_state::HostState;
 use crate::scenario::{CLSACT, NOTHING_MORE, Scenario, XDP};
-use crate::stream::Streams;
 
 const KILLS: u32 = 20;
 

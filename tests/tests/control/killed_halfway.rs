@@ -7,11 +7,11 @@ use std::thread;
 use anyhow::{Context, Result};
 use testkit::lab::PUBLIC_INTERFACE;
 use testkit::netns::Namespace;
+use testkit::numbered_stream::Streams;
 
 use crate::bpffs::{ATTACHMENT_HOOK, bpftool, set_attachment_byte};
 use crate::host_state::HostState;
 use crate::scenario::{CLSACT, NOTHING_MORE, Scenario, XDP, XDP_AND_CLSACT};
-use crate::stream::Streams;
 use crate::undo_clsact::filter;
 
 /// Reproduces an attach that was killed before it added the address and the routes: the programs run, and the record

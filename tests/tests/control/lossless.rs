@@ -1,9 +1,9 @@
 //! Changes of the file or of a peer lose no packet.
 
 use anyhow::{Result, ensure};
+use testkit::numbered_stream::Streams;
 
 use crate::scenario::{CLSACT, NOTHING_MORE, Scenario, XDP};
-use crate::stream::Streams;
 
 /// The minimum number of datagrams in each direction: three seconds' worth.
 const DATAGRAMS: u32 = 30_000;

@@ -88,7 +88,6 @@ mod several_ways;
 mod stats;
 mod status;
 mod status_beside;
-mod stream;
 mod suggested_commands;
 mod surroundings;
 mod switch_on_trial;

@@ -7,11 +7,11 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use testkit::lab::{A_PRIVATE, B_PRIVATE, IPV4};
 use testkit::netns::Namespace;
+use testkit::numbered_stream::Streams;
 
 use crate::bpffs::{bpftool, require_in_filter};
 use crate::conversation::Conversation;
 use crate::scenario::{CLSACT, NOTHING_MORE, Scenario, XDP};
-use crate::stream::Streams;
 
 /// The number of additional members: more than the maps have room for after the first attach.
 const MANY: usize = 3_000;

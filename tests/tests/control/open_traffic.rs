@@ -7,10 +7,10 @@ use anyhow::{Context, Result, ensure};
 use testkit::kernel_counters::snmp;
 use testkit::lab::{A_PRIVATE, B_PRIVATE};
 use testkit::netns::Namespace;
+use testkit::numbered_stream::{Share, Streams};
 
 use crate::conversation::Conversation;
 use crate::scenario::Scenario;
-use crate::stream::{Share, Streams};
 
 /// The kernel's counters of sent TCP resets, reset connections and failed connection attempts.
 const RESETS: [&str; 3] = ["Tcp.OutRsts", "Tcp.EstabResets", "Tcp.AttemptFails"];

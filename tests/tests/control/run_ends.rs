@@ -6,13 +6,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, ensure};
 use testkit::lab::PUBLIC_INTERFACE;
 use testkit::netns::Namespace;
+use testkit::numbered_stream::Streams;
 use testkit::packet::random::SplitMix;
 
 use crate::daemon::Daemon;
 use crate::host_state::HostState;
 use crate::open_traffic::OpenTraffic;
 use crate::scenario::{CLSACT, NOTHING_MORE, Scenario, XDP};
-use crate::stream::Streams;
 
 const KILLS: u32 = 50;
 

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
+use testkit::numbered_stream::Streams;
 use testkit::wait::wait_until;
 
 use crate::bpffs::dump_without_notes;
 use crate::daemon::Daemon;
 use crate::scenario::{NOTHING_MORE, Scenario};
-use crate::stream::Streams;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 

@@ -7,11 +7,11 @@ use anyhow::{Context, Result, ensure};
 use testkit::capture::Capture;
 use testkit::lab::{add_address, join};
 use testkit::netns::Namespace;
+use testkit::numbered_stream::Streams;
 
 use crate::host_state::HostState;
 use crate::open_traffic::OpenTraffic;
 use crate::scenario::{NOTHING_MORE, Scenario, wait_until_up};
-use crate::stream::Streams;
 
 pub const SECOND: &str = "ib0";
 const MTU: &str = "4000";

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use testkit::lab::{A_PUBLIC, B_PRIVATE, PUBLIC_INTERFACE};
+use testkit::numbered_stream::Streams;
 
 use crate::host_state::HostState;
 use crate::previous::{Counts, Previous};
 use crate::scenario::{CLSACT, NOTHING_MORE, Scenario, XDP};
-use crate::stream::Streams;
 use crate::tcp_session::Session;
 
 /// The number of datagrams between two steps: half a second's worth.

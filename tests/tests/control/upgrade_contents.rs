@@ -6,12 +6,12 @@ use aya::util::nr_cpus;
 use serde_json::Value;
 use testkit::lab::PUBLIC_INTERFACE;
 use testkit::netns::Namespace;
+use testkit::numbered_stream::Streams;
 
 use crate::bpffs::require_in_filter;
 use crate::dual_stack::{MIXED, prepare, require_answer};
 use crate::previous::{Counts, Previous};
 use crate::scenario::{CLSACT, NOTHING_MORE, Scenario};
-use crate::stream::Streams;
 
 /// The number of reasons in ABI 2.
 const REASONS: usize = 15;

@@ -8,13 +8,13 @@ use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
 use testkit::lab::PUBLIC_INTERFACE;
 use testkit::netns::Namespace;
+use testkit::numbered_stream::Streams;
 
 use crate::bpffs::tree;
 use crate::host_state::HostState;
 use crate::previous::{Counts, Previous};
 use crate::process::Process;
 use crate::scenario::{CLSACT, NOTHING_MORE, Scenario, XDP};
-use crate::stream::Streams;
 
 const KILLS: u32 = 20;
 /// The time limit for a step. On an overloaded host, an attach is slow.

@@ -1,4 +1,4 @@
-//! A numbered stream of datagrams at a steady rate, which shows every loss.
+//! Sends numbered datagrams at a steady rate between two hosts, and shows every loss.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::ops::RangeInclusive;
@@ -9,14 +9,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use nix::sys::socket::{setsockopt, sockopt};
-use testkit::lab::{A_PRIVATE, B_PRIVATE, Lab};
-use testkit::netns::Namespace;
-use testkit::wait::retry_eintr;
+
+use crate::lab::{A_PRIVATE, B_PRIVATE, Lab};
+use crate::netns::Namespace;
+use crate::wait::retry_eintr;
 
 /// The ports of the first pair of hosts.
 const PORTS: Ports = Ports { receiving: 5001, sending: 5002 };
-/// The time between two datagrams, for 10,000 datagrams a second.
-const INTERVAL: Duration = Duration::from_micros(100);
+/// The number of datagrams a second in each direction, of all pairs together.
+pub const RATE: u32 = 10_000;
 /// A sender that lags by more than this does not catch up: a burst could be lost for reasons unrelated to rewrite.
 const LAG_MAX: Duration = Duration::from_millis(5);
 const SIZE: usize = 100;
@@ -26,42 +27,55 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const NOT_YET: u32 = u32::MAX;
 
 /// The ports of the two ends of a stream.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Ports {
     receiving: u16,
     sending: u16,
 }
 
 /// One pair's share of the traffic: all pairs together send as many datagrams as a single pair would.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Share {
+    /// The pair's number, from 0.
     pub pair: u16,
+    /// The number of pairs.
     pub pairs: u16,
 }
 
-/// Streams between two hosts, in both directions.
+/// Streams between two hosts, in both directions. Dropping this value ends them.
+#[derive(Debug)]
 pub struct Streams {
     a_to_b: Stream,
     b_to_a: Stream,
 }
 
 impl Streams {
+    /// Starts streams between the private addresses of A and B.
+    ///
+    /// # Errors
+    /// As [`Streams::between_hosts`].
     pub fn start(lab: &Lab) -> Result<Self> {
         Self::between(lab, A_PRIVATE.into(), B_PRIVATE.into())
     }
 
     /// Starts streams between these addresses of A and B.
+    ///
+    /// # Errors
+    /// As [`Streams::between_hosts`].
     pub fn between(lab: &Lab, a: IpAddr, b: IpAddr) -> Result<Self> {
         Self::between_hosts([&lab.a, &lab.b], [a, b], Share { pair: 0, pairs: 1 })
     }
 
     /// Starts streams between addresses of two hosts.
+    ///
+    /// # Errors
+    /// When a host lacks its address, or one of the ports from 5001 on is taken there.
     pub fn between_hosts(
         [a, b]: [&Namespace; 2],
         [at_a, at_b]: [IpAddr; 2],
         Share { pair, pairs }: Share,
     ) -> Result<Self> {
-        let interval = INTERVAL * pairs.into();
+        let interval = Duration::from_secs(1) / RATE * pairs.into();
         let Ports { receiving, sending } = PORTS;
         let ports = Ports { receiving: receiving + 2 * pair, sending: sending + 2 * pair };
         Ok(Self {
@@ -71,21 +85,36 @@ impl Streams {
     }
 
     /// The number of sent datagrams in the slower direction.
+    #[must_use]
     pub fn sent(&self) -> u32 {
         self.a_to_b.sent().min(self.b_to_a.sent())
     }
 
     /// Ends the streams, and requires that every datagram arrived.
+    ///
+    /// # Errors
+    /// When a datagram was lost, or another datagram arrived.
     pub fn require_none_lost(self) -> Result<()> {
+        self.count_none_lost().map(drop)
+    }
+
+    /// Like [`Streams::require_none_lost`]. Returns the number of sent datagrams in both directions.
+    ///
+    /// # Errors
+    /// As [`Streams::require_none_lost`].
+    pub fn count_none_lost(self) -> Result<u64> {
+        let mut total = 0;
         for (direction, stream) in [("A to B", self.a_to_b), ("B to A", self.b_to_a)] {
             let (sent, lost) = stream.end()?;
             ensure!(sent > 0, "{direction}: nothing was sent");
             ensure!(lost.is_empty(), "{direction}: of {sent}, these were lost: {lost:?}");
+            total += u64::from(sent);
         }
-        Ok(())
+        Ok(total)
     }
 }
 
+#[derive(Debug)]
 struct Stream {
     stop: StopOnDrop,
     sent: Arc<AtomicU32>,
@@ -144,6 +173,7 @@ impl Stream {
 }
 
 /// Stops the sender when dropped, even if the test fails.
+#[derive(Debug)]
 struct StopOnDrop(Arc<AtomicBool>);
 
 impl Drop for StopOnDrop {
@@ -227,9 +257,14 @@ fn missing(seen: &[bool]) -> Vec<RangeInclusive<u32>> {
     ranges
 }
 
-#[test]
-fn what_did_not_arrive_is_told_in_ranges() {
-    let seen = [true, false, false, true, false];
-    assert_eq!(missing(&seen), [1..=2, 4..=4]);
-    assert_eq!(missing(&[true, true]), []);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lost_datagrams_are_named_in_ranges() {
+        let seen = [true, false, false, true, false];
+        assert_eq!(missing(&seen), [1..=2, 4..=4]);
+        assert_eq!(missing(&[true, true]), []);
+    }
 }
