@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 use super::formats::gzip;
+use super::tree::remove_former;
 use super::{deb, licences, packaged};
 use crate::{cargo, workspace};
 
@@ -117,9 +118,7 @@ pub fn files(binary: &Path, folder: &Path, time: u64) -> Result<Vec<File>> {
 /// Runs the crate `reference`, which links the library of tunnel-user, in a folder without former files. The build is
 /// the developer's usual one: the texts depend on no option of the compiler.
 fn write_reference(folder: &Path) -> Result<()> {
-    if folder.exists() {
-        fs::remove_dir_all(folder).with_context(|| format!("removing {}", folder.display()))?;
-    }
+    remove_former(folder)?;
     let mut reference = cargo::command();
     reference.args(["run", "--quiet", "--locked", "--package", "reference", "--"]);
     cargo::run(reference.arg(folder))

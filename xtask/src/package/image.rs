@@ -14,7 +14,7 @@ use testkit::process;
 use super::VERSION;
 use super::contents::LICENCE;
 use super::formats::{archive, gzip};
-use super::tree::Tree;
+use super::tree::{Tree, remove_former};
 
 /// The files of the layer. A static binary needs no other file.
 const FILES: [&str; 3] = [
@@ -25,9 +25,7 @@ const FILES: [&str; 3] = [
 
 /// Writes the image, with its layout in `layout` first, and returns the path of the archive.
 pub fn write(tree: &Tree, layout: &Path, to: &Path) -> Result<PathBuf> {
-    if layout.exists() {
-        fs::remove_dir_all(layout).with_context(|| format!("removing {}", layout.display()))?;
-    }
+    remove_former(layout)?;
     let blobs = layout.join("blobs/sha256");
     fs::create_dir_all(&blobs).with_context(|| format!("making {}", blobs.display()))?;
     let layer = archive(tree, &FILES)?;

@@ -7,14 +7,13 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::binary::PackagedBinary;
 use super::image::digest;
+use super::tree::remove_former;
 use super::{Packages, pack};
 
 /// Fails if a second build differs from `packages`. `folder` is the folder of the first build's intermediate files.
 pub fn check(packages: &Packages, folder: &Path, time: u64) -> Result<()> {
     let again = folder.join("again");
-    if again.exists() {
-        fs::remove_dir_all(&again).with_context(|| format!("removing {}", again.display()))?;
-    }
+    remove_former(&again)?;
     let out = again.join("out");
     let binary = PackagedBinary::build_static(&again.join("build"), time)?;
     let second = pack(&binary, &again, &out, time)?;

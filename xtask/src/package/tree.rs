@@ -1,6 +1,7 @@
 //! Writes files of a package into a tree, with fixed modes and times.
 
 use std::fs::{self, Permissions};
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -21,9 +22,7 @@ pub struct Tree {
 impl Tree {
     /// Writes the files to `root`, in place of former ones.
     pub fn write(root: &Path, files: &[File], time: u64) -> Result<Self> {
-        if root.exists() {
-            fs::remove_dir_all(root).with_context(|| format!("removing {}", root.display()))?;
-        }
+        remove_former(root)?;
         let tree = Self { root: root.to_owned(), time };
         tree.add(files)?;
         Ok(tree)
@@ -36,6 +35,16 @@ impl Tree {
                 .with_context(|| format!("writing {} into the tree", file.path))?;
         }
         Ok(())
+    }
+}
+
+/// Removes a folder that an earlier run may have left.
+pub fn remove_former(folder: &Path) -> Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("removing {}", folder.display()))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -10,6 +10,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use testkit::process;
 
+use crate::package::tree::remove_former;
 use crate::progress;
 
 /// The script that mounts the host's /proc and the root's BPF file system in a root. It takes both paths.
@@ -167,9 +168,7 @@ impl Drop for Root {
 
 /// Makes a folder without content.
 fn emptied(folder: &Path) -> Result<()> {
-    if folder.exists() {
-        fs::remove_dir_all(folder).with_context(|| format!("removing {}", folder.display()))?;
-    }
+    remove_former(folder)?;
     fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))
 }
 
