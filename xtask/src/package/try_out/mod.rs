@@ -11,6 +11,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, ensure};
 use nix::unistd::geteuid;
 use testkit::lab::{B_PRIVATE, Lab, LabOptions, PUBLIC_INTERFACE};
+use testkit::numbered_stream::{RATE, Streams};
 use testkit::rewrite_command::Rewrite;
 use testkit::traffic::ping;
 
@@ -37,15 +38,15 @@ pub fn run(packages: &Packages, releases: &[String]) -> Result<()> {
     let roots = roots.canonicalize().with_context(|| format!("finding {}", roots.display()))?;
     if let Some(image) = &packages.image {
         let image = Root::of_image(&roots, image)?;
-        attached(&image, |_| Ok(())).context("with the image alone")?;
+        attached(&image, |_, _| Ok(())).context("with the image alone")?;
         println!("image: attach, ping, status and detach work, with no other file than the binary");
     }
     for release in releases {
         let root = Root::of_debian(&roots, release)?;
-        deb(&root, &packages.deb).with_context(|| format!("the .deb on {release}"))?;
+        let sent = deb(&root, &packages.deb).with_context(|| format!("the .deb on {release}"))?;
         println!(
             "{release}: .deb: install, attach, ping, status, upgrade and remove (traffic goes on), install, detach, \
-             purge (nothing left)"
+             purge (nothing left)\n{release}: upgrade under {RATE} packets/s in each direction: {sent} sent, 0 lost"
         );
         rpm(&root, &packages.rpm).with_context(|| format!("the .rpm on {release}"))?;
         println!(
@@ -55,28 +56,34 @@ pub fn run(packages: &Packages, releases: &[String]) -> Result<()> {
     Ok(())
 }
 
-fn deb(root: &Root, deb: &Path) -> Result<()> {
+/// Tries the .deb. Returns the number of packets that were sent, and arrived, during the upgrade and the removal.
+fn deb(root: &Root, deb: &Path) -> Result<u64> {
     root.run(&["dpkg", "--purge", "rewrite"])?;
     let before = root.files()?;
     root.install_deb(deb)?;
-    ensure!(root.pins()? == 0, "the installation attached something");
-    attached(root, |lab| {
+    ensure!(root.pins() == 0, "the installation attached something");
+    let sent = attached(root, |lab, rewrite| {
+        let streams = Streams::start(lab)?;
         let printed = root.install_deb(deb)?;
         goes_on(root, lab, "the upgrade", &printed, "takes over")?;
+        replace_programs(root, lab, rewrite)?;
         let printed = root.run(&["dpkg", "--remove", "rewrite"])?;
         goes_on(root, lab, "the removal", &printed, "rewrite detach --all")?;
-        root.install_deb(deb).map(drop)
+        let sent = streams.count_none_lost().context("during the upgrade and the removal")?;
+        root.install_deb(deb)?;
+        Ok(sent)
     })?;
     root.remove_file(CLUSTER_FILE)?;
     root.run(&["dpkg", "--purge", "rewrite"])?;
-    nothing_left(root, &before)
+    nothing_left(root, &before)?;
+    Ok(sent)
 }
 
 /// The host's rpm installs into the root, whose own database of packages is dpkg's: no dependency is looked up.
 fn rpm(root: &Root, rpm: &Path) -> Result<()> {
     let before = root.files()?;
     root.rpm(&["--install"], Some(rpm))?;
-    attached(root, |lab| {
+    attached(root, |lab, _| {
         let printed = root.rpm(&["--upgrade", "--replacepkgs"], Some(rpm))?;
         goes_on(root, lab, "the upgrade", &printed, "takes over")
     })?;
@@ -85,11 +92,23 @@ fn rpm(root: &Root, rpm: &Path) -> Result<()> {
     nothing_left(root, &before)
 }
 
+/// Attaches both hosts again, as the package's text says after an upgrade: all programs are new.
+fn replace_programs(root: &Root, lab: &Lab, rewrite: &Rewrite) -> Result<()> {
+    let before = root.programs()?;
+    for host in [&lab.a, &lab.b] {
+        rewrite.run(host, &["attach", PUBLIC_INTERFACE])?;
+    }
+    let after = root.programs()?;
+    ensure!(after.len() == 4, "the hosts have {} programs, not 4", after.len());
+    ensure!(after.is_disjoint(&before), "the attach after the upgrade left former programs");
+    Ok(())
+}
+
 /// Fails unless the lab's hosts are attached and their traffic arrives after `change`, which has `printed` a text with
 /// `expected`.
 fn goes_on(root: &Root, lab: &Lab, change: &str, printed: &str, expected: &str) -> Result<()> {
     ensure!(printed.contains(expected), "{change} does not print `{expected}`: {printed}");
-    ensure!(root.pins()? == 2, "{change} has detached an interface");
+    ensure!(root.pins() == 2, "{change} has detached an interface");
     let answers = ping(&lab.a, B_PRIVATE, 3, PING_SIZE)?;
     ensure!(answers.returned == 3, "the traffic does not go on after {change}: {answers:?}");
     Ok(())
@@ -102,8 +121,9 @@ fn nothing_left(root: &Root, before: &BTreeSet<String>) -> Result<()> {
     Ok(())
 }
 
-/// Attaches both hosts of a lab with the root's binary, does `meanwhile`, and detaches both.
-fn attached(root: &Root, meanwhile: impl Fn(&Lab) -> Result<()>) -> Result<()> {
+/// Attaches both hosts of a lab with the root's binary, does `meanwhile`, detaches both, and returns the result of
+/// `meanwhile`.
+fn attached<T>(root: &Root, meanwhile: impl Fn(&Lab, &Rewrite) -> Result<T>) -> Result<T> {
     let lab = Lab::new(&LabOptions { prefix: PREFIX.into(), ..LabOptions::default() })?;
     let rewrite = Rewrite::at(&root.wrapper()?)?;
     root.write(CLUSTER_FILE, &lab.cluster_toml())?;
@@ -117,10 +137,10 @@ fn attached(root: &Root, meanwhile: impl Fn(&Lab) -> Result<()>) -> Result<()> {
         rewrite.run(host, &["ping"])?;
         rewrite.run(host, &["status"])?;
     }
-    meanwhile(&lab)?;
+    let result = meanwhile(&lab, &rewrite)?;
     for host in [&lab.a, &lab.b] {
         rewrite.run(host, &["detach", PUBLIC_INTERFACE])?;
     }
-    ensure!(root.pins()? == 0, "detach leaves pins");
-    Ok(())
+    ensure!(root.pins() == 0, "detach leaves pins");
+    Ok(result)
 }

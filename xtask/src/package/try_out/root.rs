@@ -3,11 +3,12 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
+use testkit::lab::PUBLIC_INTERFACE;
 use testkit::process;
 
 use crate::package::tree::remove_former;
@@ -25,6 +26,8 @@ mkdir -p \"$root/run/netns\"
 mount --rbind /run/netns \"$root/run/netns\"";
 /// The command that follows `MOUNT`, and runs the remaining words in the root.
 const ENTER: &str = "exec chroot \"$root\" \"$@\"";
+/// The names of the programs' pins.
+const PROGRAMS: [&str; 2] = ["rewrite_egress", "rewrite_ingress"];
 /// The folder of rpm's database in a root.
 const RPM_DATABASE: &str = "/var/lib/rpm";
 
@@ -139,11 +142,28 @@ impl Root {
     }
 
     /// The number of attached interfaces in other network namespaces than the host's.
-    pub fn pins(&self) -> Result<usize> {
-        let Ok(namespaces) = fs::read_dir(self.bpf.join("rewrite")) else {
-            return Ok(0);
+    pub fn pins(&self) -> usize {
+        self.namespaces().len()
+    }
+
+    /// The inodes of the programs' pins. A program that replaces another one gets a new pin.
+    pub fn programs(&self) -> Result<BTreeSet<u64>> {
+        let pins = self.namespaces().into_iter().flat_map(|namespace| {
+            PROGRAMS.map(|program| namespace.join(PUBLIC_INTERFACE).join(program))
+        });
+        pins.map(|pin| {
+            let metadata = fs::metadata(&pin);
+            Ok(metadata.with_context(|| format!("reading {}", pin.display()))?.ino())
+        })
+        .collect()
+    }
+
+    /// The folders with the pins of other network namespaces than the host's.
+    fn namespaces(&self) -> Vec<PathBuf> {
+        let Ok(entries) = fs::read_dir(self.bpf.join("rewrite")) else {
+            return Vec::new();
         };
-        Ok(namespaces.flatten().filter(|entry| entry.path().is_dir()).count())
+        entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
     }
 
     /// The files below the root, and the folders named after rewrite, apart from the package managers' own files.
