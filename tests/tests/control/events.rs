@@ -1,16 +1,19 @@
 //! Tests `rewrite events`: what the commands and the daemon record.
 
+use std::fs;
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
 use serde_json::Value;
-use testkit::lab::{B_PRIVATE, ROUTER_B};
+use testkit::lab::{B_PRIVATE, PUBLIC_INTERFACE, ROUTER_B};
 use testkit::netns::Namespace;
 use testkit::traffic::ping;
 use testkit::wait::wait_until;
 
 use crate::daemon::Daemon;
+use crate::locks::{hold, interface_lock};
 use crate::metrics::{SERVED, connect, scrape, value};
 use crate::process::Process;
 use crate::scenario::{NOTHING_MORE, Scenario};
@@ -124,4 +127,27 @@ fn the_daemon_records_a_silent_peer_and_its_next_packet_and_what_it_mends() -> R
         assert_eq!(names(&all).iter().filter(|other| **other == name).count(), 1, "{name}");
     }
     Ok(())
+}
+
+#[test]
+fn the_daemon_looks_again_soon_after_a_look_that_waited_for_a_command() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    let _daemon = Daemon::ready(&scenario, host, NOTHING_MORE)?;
+    scenario.attach(&scenario.lab.b, NOTHING_MORE)?;
+    ensure!(ping(host, B_PRIVATE, 1, 56)?.returned == 1);
+    scenario.lab.router.run(&["ip", "link", "set", ROUTER_B, "down"])?;
+    let peer = B_PRIVATE.to_string();
+    let _pings = Process::start(host.command("ping").args(["-n", "-i", "0.5", &peer]))?;
+    {
+        // A command changes the interface for longer than the pause between two looks, so that one look waits.
+        let _lock = hold(&interface_lock(host, PUBLIC_INTERFACE)?)?;
+        let marker = scenario.pin(host, "updating")?;
+        fs::create_dir(&marker)?;
+        thread::sleep(Duration::from_secs(6));
+        fs::remove_dir(&marker)?;
+    }
+    wait_until("the silent peer", Duration::from_secs(30), || {
+        Ok(names(&events(&scenario, host)?).contains(&"peer-silent").then_some(()))
+    })
 }
