@@ -19,7 +19,7 @@ use testkit::wait::wait_until;
 use crate::batches::members;
 use crate::daemon::Daemon;
 use crate::process::Process;
-use crate::scenario::{NOTHING_MORE, Scenario};
+use crate::scenario::{CLSACT, NOTHING_MORE, Scenario};
 
 const ADDRESS: &str = "127.0.0.1:9114";
 pub const SERVED: &[&str] = &["--metrics", ADDRESS];
@@ -229,6 +229,24 @@ fn a_text_file_is_replaced_and_goes_with_the_daemon() -> Result<()> {
     daemon.terminate()?;
     ensure!(fs::read_dir(&folder)?.count() == 0, "files are left in {folder}");
     Ok(())
+}
+
+#[test]
+fn an_interface_without_its_programs_is_not_attached_in_the_metrics() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    let _daemon = Daemon::ready(&scenario, host, &[SERVED, CLSACT].concat())?;
+    let attached = || value(&scrape(connect(host)?)?, "rewrite_attached{interface=\"eth0\"}");
+    ensure!(attached()? == 1.0, "not attached at first");
+    // The daemon leaves the interface alone while a trial is pending.
+    let change = ["peer", "set", "srvb", "--direct", "true", "--confirm-within", "10m"];
+    scenario.rewrite.run(host, &change)?;
+    host.run(&["tc", "filter", "del", "dev", PUBLIC_INTERFACE, "egress"])?;
+    let status = scenario.try_run(host, &["status"])?;
+    ensure!(status.stdout.contains("the egress program is not attached"), "{status:?}");
+    ensure!(attached()? == 0.0, "attached without the egress program");
+    scenario.rewrite.run(host, &["apply", "--revert"])?;
+    wait_until("the repair by the daemon", PATIENCE, || Ok((attached()? == 1.0).then_some(())))
 }
 
 #[test]

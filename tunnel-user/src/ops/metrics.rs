@@ -8,6 +8,7 @@ use super::attached::{self, Running};
 use crate::dataplane::pins::Folder;
 use crate::dataplane::{jiffies, resize};
 use crate::error::Error;
+use crate::host::netlink::Netlink;
 use crate::plan::activity::{Clock, Now};
 use crate::plan::attach_point::BOTH;
 use crate::plan::metrics::text::Exposition;
@@ -22,15 +23,20 @@ use crate::trial;
 /// If the pins can't be used.
 pub async fn read(only: Option<&Folder>, limit: PeersLimit) -> Result<Exposition, Error> {
     let start = Instant::now();
+    let netlink = Netlink::connect()?;
     let interfaces = attached::undisturbed(async |folders| {
-        let wanted =
-            folders.into_iter().filter(|folder| only.is_none_or(|o| o.path() == folder.path()));
-        wanted.map(|folder| interface(&Running::open(folder)?, limit)).collect()
+        let is_wanted = |folder: &Folder| only.is_none_or(|only| only.path() == folder.path());
+        let mut readings = Vec::new();
+        for folder in folders.into_iter().filter(is_wanted) {
+            readings.push(interface(&Running::open(folder)?, limit, &netlink).await?);
+        }
+        Ok(readings)
     });
     Ok(Exposition { interfaces: interfaces.await?, daemon: None, took: start.elapsed() })
 }
 
-/// Like [`read`], for the interface of a daemon. Without an attached interface, the daemon alone is shown.
+/// Like [`read`], for the interface of a daemon. Without pins, the daemon alone is shown. The interface counts as attached
+/// if its programs run there, as in `status`.
 ///
 /// # Errors
 /// If the pins can't be used.
@@ -43,11 +49,15 @@ pub async fn read_with_daemon(
         true => read(Some(folder), limit).await?,
         false => Exposition { interfaces: Vec::new(), daemon: None, took: Default::default() },
     };
-    let is_attached = !exposition.interfaces.is_empty();
+    let is_attached = exposition.interfaces.iter().any(|reading| reading.runs_programs);
     Ok(Exposition { daemon: Some(DaemonReading { is_attached, ..daemon }), ..exposition })
 }
 
-fn interface(running: &Running, limit: PeersLimit) -> Result<Reading, Error> {
+async fn interface(
+    running: &Running,
+    limit: PeersLimit,
+    netlink: &Netlink,
+) -> Result<Reading, Error> {
     let maps = &running.maps;
     let now = Now { clock: clock(), wall: SystemTime::now() };
     let slots = maps.peer_slots()?;
@@ -84,6 +94,7 @@ fn interface(running: &Running, limit: PeersLimit) -> Result<Reading, Error> {
     Ok(Reading {
         interface: running.folder.interface().to_owned(),
         network: running.network(),
+        runs_programs: running.runs_on(running.attachment.ifindex, netlink).await,
         peers,
         states,
         not_rewritten,

@@ -73,6 +73,8 @@ pub struct Reading {
     pub interface: String,
     /// The interface's network, if the file has networks.
     pub network: Option<String>,
+    /// True if packets on the interface pass through the programs.
+    pub runs_programs: bool,
     /// The counters of the peers.
     pub peers: Peers,
     /// The numbers of peers by state.
@@ -169,7 +171,7 @@ pub struct DaemonReading {
     pub interface: String,
     /// The start of the daemon.
     pub started: SystemTime,
-    /// True if the interface is attached.
+    /// True if the interface is attached, and runs the programs.
     pub is_attached: bool,
     /// True if the interface matches the file.
     pub follows: bool,

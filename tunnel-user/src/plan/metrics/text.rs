@@ -268,7 +268,7 @@ impl Families<'_> {
         )?;
         self.gauges(
             "rewrite_attached",
-            "1 if the interface is attached",
+            "1 if the interface is attached and runs the programs",
             flag(daemon.is_attached),
         )?;
         self.gauges(
@@ -310,6 +310,7 @@ mod tests {
         Reading {
             interface: "eth0".into(),
             network: Some("internet".into()),
+            runs_programs: true,
             peers,
             states: States { heard: 1, silent: 0, unknown: 0 },
             not_rewritten: Vec::new(),
