@@ -90,6 +90,7 @@ mod status;
 mod status_beside;
 mod suggested_commands;
 mod surroundings;
+mod switch_back;
 mod switch_on_trial;
 mod tcp_session;
 mod top;

@@ -1,6 +1,8 @@
 //! `rewrite peer set --network`: moves the traffic with a peer to another network, at once. Both hosts accept packets
 //! on all of their networks, so the operator can switch the hosts one at a time, in any order.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::config::NetworkName;
 use crate::dataplane::bpffs;
 use crate::dataplane::lock;
@@ -10,6 +12,7 @@ use crate::host::network_namespace::NetworkNamespace;
 use crate::host::privileges::{self, Task};
 use crate::host::snapshot::Snapshot;
 use crate::interrupt::Interrupt;
+use crate::model::Private;
 use crate::model::text::list;
 use crate::ops::attached::{self, Running};
 use crate::ops::events;
@@ -18,6 +21,7 @@ use crate::ops::on_trial::{Before, Begun};
 use crate::ops::upgrade;
 use crate::plan::peers::{NamedPeer, no_such_peer};
 use crate::plan::route::{PeerRoute, RouteChanges};
+use crate::plan::way_back::{Former, WayBack};
 use crate::trial::{self, ConfirmWithin, PreviousRoutes, Subject, Trial};
 
 /// The peers whose traffic moves.
@@ -42,6 +46,8 @@ pub struct Report {
     pub peers: Vec<NamedPeer>,
     /// The routes that were set.
     pub routes: Vec<PeerRoute>,
+    /// The way back for the traffic that has moved.
+    pub back: WayBack,
     /// The trial, if the move is on trial.
     pub trial: Option<Trial>,
 }
@@ -119,6 +125,7 @@ pub async fn run(
         interface: folder.interface().into(),
         network: network.clone(),
         before: before(&all, &previous),
+        back: way_back(&all, &previous, &peers)?,
         peers,
         routes: changes.set,
         trial,
@@ -162,4 +169,34 @@ fn before(all: &[Running], previous: &PreviousRoutes) -> Option<String> {
     let is_only = others.is_none() && previous.without_route.is_empty();
     let running = all.iter().find(|running| running.folder.interface() == first)?;
     running.network().filter(|_| is_only)
+}
+
+/// The commands that move `peers` back to the interfaces in `previous`.
+///
+/// # Errors
+/// If the maps can't be read.
+fn way_back(
+    all: &[Running],
+    previous: &PreviousRoutes,
+    peers: &[NamedPeer],
+) -> Result<WayBack, Error> {
+    let mut networks = BTreeMap::new();
+    let mut members = BTreeMap::new();
+    for running in all {
+        let interface = running.folder.interface();
+        let Some(network) = running.network().filter(|_| previous.is_by(interface)) else {
+            continue;
+        };
+        let (known, _) = running.peers()?;
+        let names: BTreeSet<_> = known.into_iter().map(|running| running.peer.name).collect();
+        members.insert(network.clone(), names);
+        networks.insert(interface, network);
+    }
+    let former = |private: Private| match previous.of(&private.to_string()) {
+        None => Former::Same,
+        Some(interface) => interface
+            .and_then(|interface| networks.get(interface))
+            .map_or(Former::None, |network| Former::Network(network.clone())),
+    };
+    Ok(WayBack::of(peers, former, |network| members.get(network).cloned().unwrap_or_default()))
 }

@@ -9,6 +9,7 @@ use crate::host::netlink::Netlink;
 use crate::host::network_namespace::NetworkNamespace;
 use crate::host::snapshot::Snapshot;
 use crate::interrupt::Interrupt;
+use crate::model::Private;
 use crate::plan::change::Step;
 use crate::plan::peers::PeerAddresses;
 use crate::plan::route::{PeerRoute, RouteChanges};
@@ -80,8 +81,8 @@ pub(crate) async fn execute(
 }
 
 /// Moves traffic that goes through the interface of `running` back to the previous interfaces. Leaves traffic where it
-/// is if its previous interface is no longer attached, or does not run the programs. The caller holds the interface
-/// lock.
+/// is if its previous interface is no longer attached, or does not run the programs, or if another command has moved it
+/// since. The caller holds the interface lock.
 ///
 /// # Errors
 /// The errors of [`routes()`] and [`execute`]. The routes are then as before.
@@ -93,6 +94,10 @@ pub(crate) async fn move_back(
 ) -> Result<RouteChanges, Error> {
     let _lock = lock::shared(NetworkNamespace::current()?, interrupt).await?;
     let snapshot = Snapshot::take(netlink).await?;
+    let present = all_ours(netlink).await?;
+    let is_elsewhere = |private: Private| {
+        present.get(&private).is_some_and(|route| route.link != running.attachment.ifindex)
+    };
     let mut changes = RouteChanges::default();
     for (interface, privates) in &previous.previous_routes {
         let folder =
@@ -110,7 +115,9 @@ pub(crate) async fn move_back(
             continue;
         }
         let mut addresses = carrier.membership()?.peers.into_iter().flat_map(|peer| peer.addresses);
-        let is_former = |of: &PeerAddresses| privates.contains(&of.private.to_string());
+        let is_former = |of: &PeerAddresses| {
+            privates.contains(&of.private.to_string()) && !is_elsewhere(of.private)
+        };
         let former: Vec<_> = addresses.by_ref().filter(is_former).collect();
         changes.set.extend(routes(&carrier, &former, &snapshot, netlink).await?);
     }

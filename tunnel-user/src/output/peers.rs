@@ -10,6 +10,7 @@ use tunnel_user::host::clock::monotonic;
 use tunnel_user::model::Drain;
 use tunnel_user::ops::save_peer::Saved;
 use tunnel_user::plan::running_peers::RunningPeer;
+use tunnel_user::plan::way_back::{Move, WayBack};
 
 use super::diff::{self, Change};
 use super::style::change;
@@ -239,7 +240,7 @@ pub fn switched_json(report: &switch::Report) -> Result<impl Serialize + use<>, 
 
 /// The peers, the network that carries their traffic now, and the trial or the command that undoes the switch.
 pub fn switched(report: &switch::Report, wanted_trial: bool) -> Result<String, Error> {
-    let switch::Report { interface, network, before, peers, .. } = report;
+    let switch::Report { interface, network, peers, .. } = report;
     let mut text = String::new();
     for peer in peers {
         let _ = writeln!(text, "{interface}: through the network {network}: {}", named(peer));
@@ -252,18 +253,29 @@ pub fn switched(report: &switch::Report, wanted_trial: bool) -> Result<String, E
     } else if report.routes.is_empty() {
         let no_trial = if wanted_trial { ", and so no trial" } else { "" };
         let _ = writeln!(text, "  no route has changed{no_trial}");
-    } else if let Some(before) = before {
-        let selection = match &peers[..] {
-            [one] => one.name.to_string(),
-            _ => "--all".into(),
-        };
-        let _ = writeln!(text, "  back: rewrite peer set {selection} --network {before}");
+    } else {
+        way_back(&mut text, &report.back);
     }
     let _ = writeln!(
         text,
         "  after a detach or a restart of the host, the first network of the file applies"
     );
     Ok(text)
+}
+
+/// The commands that take back a switch, and nothing else.
+fn way_back(text: &mut String, WayBack { moves, stranded }: &WayBack) {
+    for Move { peer, network } in moves {
+        let selection = peer.as_ref().map_or_else(|| "--all".into(), ToString::to_string);
+        let _ = writeln!(text, "  back: rewrite peer set {selection} --network {network}");
+    }
+    if !stranded.is_empty() {
+        let _ = writeln!(
+            text,
+            "  no command takes back {}: the addresses had no route, or different networks",
+            joined(stranded)
+        );
+    }
 }
 
 #[cfg(test)]

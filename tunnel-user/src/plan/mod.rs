@@ -62,3 +62,4 @@ pub mod traced_packet;
 pub mod traffic_control;
 pub mod unconfirmed;
 pub mod vlan;
+pub mod way_back;

@@ -187,6 +187,25 @@ pub struct PreviousRoutes {
     pub without_route: BTreeSet<String>,
 }
 
+impl PreviousRoutes {
+    /// True if `interface` carried the traffic of a peer.
+    #[must_use]
+    pub fn is_by(&self, interface: &str) -> bool {
+        self.previous_routes.contains_key(interface)
+    }
+
+    /// The interface that carried the traffic to `private`, or `Some(None)` if no route of rewrite led there; `None` if
+    /// the route has not changed.
+    #[must_use]
+    pub fn of(&self, private: &str) -> Option<Option<&str>> {
+        let by = self.previous_routes.iter().find(|(_, privates)| privates.contains(private));
+        match by {
+            Some((interface, _)) => Some(Some(interface)),
+            None => self.without_route.contains(private).then_some(None),
+        }
+    }
+}
+
 impl Trial {
     /// The deadline as wall-clock time: RFC 3339, UTC.
     ///
