@@ -37,7 +37,9 @@ fn the_attached_file_is_compared_with_what_runs() -> Result<()> {
     scenario.file("cluster.toml", &text)?;
     scenario.attach_both(NOTHING_MORE)?;
     let file = interface(&scenario, host)?["file"].clone();
-    assert_eq!(keys(&file), ["digest", "known_by", "path", "problem", "revision", "state"]);
+    let wanted = ["digest", "known_by", "path", "problem", "revision", "self_names", "state"];
+    assert_eq!(keys(&file), wanted);
+    assert_eq!(file["self_names"], json!([]));
     let sum = host.run(&["sha256sum", &path])?;
     assert_eq!(file["digest"], sum[..12]);
     assert_eq!(file["path"], path);
@@ -55,6 +57,34 @@ fn the_attached_file_is_compared_with_what_runs() -> Result<()> {
     suggested.require(7, &[])?;
     scenario.attach(host, NOTHING_MORE)?;
     assert_eq!(interface(&scenario, host)?["file"]["state"], "same");
+    Ok(())
+}
+
+/// The interface has the addresses of two members: the attach names one of them.
+#[test]
+fn the_suggested_comparison_names_the_member_that_the_attach_named() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    let path = scenario.path("cluster.toml");
+    host.run(&["ip", "address", "add", "198.51.100.9/32", "dev", "eth0"])?;
+    let other = "[[member]]\nname = \"srvd\"\nprivate = \"10.0.0.4\"\npublic = \"198.51.100.9\"\n";
+    scenario.file("cluster.toml", format!("{}\n{other}", scenario.lab.cluster_toml()))?;
+    scenario.attach(host, &["--self", "srva", "--no-routes"])?;
+    assert_eq!(interface(&scenario, host)?["file"]["state"], "same");
+    scenario.rewrite.run(host, &["peer", "set", "srvb", "--bypass", "tcp/22"])?;
+    let said = line(&scenario, host, "file ")?;
+    let wanted = format!(": differs: rewrite diff eth0 --config {path} --self srva");
+    ensure!(said.ends_with(&wanted), "{said}");
+    assert_eq!(interface(&scenario, host)?["file"]["self_names"], json!(["srva"]));
+    let words = ["diff", "eth0", "--config", &path];
+    scenario.try_run(host, &words)?.require(4, &["--self"])?;
+    scenario.try_run(host, &[&words[..], &["--self", "srva"]].concat())?.require(7, &[])?;
+
+    // eth0 has srvd's address alone; another interface has srva's.
+    host.run(&["ip", "address", "del", "198.51.100.2/24", "dev", "eth0"])?;
+    host.run(&["ip", "address", "add", "198.51.100.2/32", "dev", "lo"])?;
+    let file = interface(&scenario, host)?["file"].clone();
+    assert_eq!(file["self_names"], json!(["srva"]), "{file:#}");
     Ok(())
 }
 

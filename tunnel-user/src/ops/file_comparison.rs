@@ -17,6 +17,7 @@ use crate::dataplane::pins::Folder;
 use crate::dataplane::{brought, instance};
 use crate::error::Error;
 use crate::host::netlink::Netlink;
+use crate::plan::identity::Identity;
 use crate::trial;
 
 /// The longest wait for a file: `status` should answer soon.
@@ -40,6 +41,9 @@ pub struct FileComparison {
     pub state: FileState,
     /// The reason why the comparison failed, in one line; null if it succeeded.
     pub problem: Option<String>,
+    /// The names of this host's members that a command with the file needs (`--self`); empty if the host's addresses
+    /// identify them.
+    pub self_names: Vec<String>,
 }
 
 /// The record that names an interface's file.
@@ -143,6 +147,7 @@ impl File {
             digest: None,
             state: FileState::Unreadable,
             problem: None,
+            self_names: Vec::new(),
         };
         let (clusters, ClusterText { text, .. }) = match &self.0 {
             Ok(loaded) => loaded,
@@ -155,9 +160,11 @@ impl File {
             digest: Some(digest(text)),
             ..comparison
         };
-        match is_same(running, path, clusters, netlink).await {
-            Ok(true) => FileComparison { state: FileState::Same, ..comparison },
-            Ok(false) => FileComparison { state: FileState::Differs, ..comparison },
+        match compare(running, path, clusters, netlink).await {
+            Ok(Compared { is_same, self_names }) => {
+                let state = if is_same { FileState::Same } else { FileState::Differs };
+                FileComparison { state, self_names, ..comparison }
+            }
             Err(failure) => FileComparison {
                 state: FileState::Refused,
                 problem: Some(first_line(&failure)),
@@ -167,27 +174,47 @@ impl File {
     }
 }
 
-/// True if `rewrite apply` with the file would change nothing.
-async fn is_same(
+/// The comparison with a valid file.
+struct Compared {
+    /// True if `rewrite apply` with the file would change nothing.
+    is_same: bool,
+    /// The names for `--self`; empty if the host's addresses identify its members.
+    self_names: Vec<String>,
+}
+
+/// Compares the interface with the file. If the attach had `--self`, this host's addresses may identify no member of the
+/// file, or another one: the names of the running members identify it then.
+///
+/// # Errors
+/// The refusals of an attach; and an error if the host or the maps can't be read.
+async fn compare(
     running: &Running,
     path: &Path,
     clusters: &Clusters,
     netlink: &Netlink,
-) -> Result<bool, Error> {
-    let compare = async |self_names: &[String]| {
-        let request = difference::request(running, path, self_names);
+) -> Result<Compared, Error> {
+    let compare = async |self_names: Vec<String>| {
+        let request = difference::request(running, path, &self_names);
         let resolved = resolve(&request, running.folder.clone(), clusters, netlink).await?;
-        let difference = difference::between(Some(running), &resolved)?;
-        Ok(difference.changes.is_empty())
+        let is_same = difference::between(Some(running), &resolved)?.changes.is_empty();
+        let found: Vec<_> = names(&resolved.membership.identity).collect();
+        Ok((Compared { is_same, self_names }, found))
     };
-    match compare(&[]).await {
-        // The attach may have had --self: the host's addresses do not identify its member.
-        Err(Error::Refused { .. }) => {
-            let names = running.local.identity.names().map(ToString::to_string);
-            compare(&names.collect::<Vec<_>>()).await
-        }
-        compared => compared,
+    let running_names: Vec<_> = names(&running.local.identity).collect();
+    match compare(Vec::new()).await {
+        Ok((compared, found)) if found == running_names => Ok(compared),
+        Ok((by_address, _)) => match compare(running_names).await {
+            Ok((by_name, _)) => Ok(by_name),
+            Err(Error::Refused { .. }) => Ok(by_address),
+            Err(failure) => Err(failure),
+        },
+        Err(Error::Refused { .. }) => Ok(compare(running_names).await?.0),
+        Err(failure) => Err(failure),
     }
+}
+
+fn names(identity: &Identity) -> impl Iterator<Item = String> {
+    identity.names().map(ToString::to_string)
 }
 
 fn first_line(failure: &Error) -> String {

@@ -17,7 +17,7 @@ pub fn file(text: &mut String, interface: &Interface) {
         let _ = writeln!(text, "  file      unknown: {diff} compares one with what runs");
         return;
     };
-    let FileComparison { path, known_by, revision, digest, state, problem } = file;
+    let FileComparison { path, known_by, revision, digest, state, problem, self_names } = file;
     let revision = revision.map(|revision| format!(", revision {revision}")).unwrap_or_default();
     let digest = digest.as_ref().map(|digest| format!(", sha256 {digest}")).unwrap_or_default();
     let problem = problem.as_deref().unwrap_or_default();
@@ -25,13 +25,15 @@ pub fn file(text: &mut String, interface: &Interface) {
         true => String::new(),
         false => format!(" --config {}", quoted(path)),
     };
+    let selves: String =
+        self_names.iter().map(|name| format!(" --self {}", quoted(name))).collect();
     let follows = match (&interface.daemon, known_by) {
         (Some(Daemon { problem: None, .. }), KnownBy::Daemon) => ", and the daemon follows it",
         _ => "",
     };
     let result = match state {
         FileState::Same => "same as what runs".into(),
-        FileState::Differs => format!("differs{follows}: rewrite diff {name}{config}"),
+        FileState::Differs => format!("differs{follows}: rewrite diff {name}{config}{selves}"),
         FileState::Refused => format!("attach would refuse it: {problem}"),
         FileState::Unreadable => format!("unreadable: {problem}"),
     };
