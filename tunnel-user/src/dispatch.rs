@@ -24,6 +24,7 @@ use tunnel_user::trial::{ConfirmWithin, GuardState};
 
 use crate::output::suggested_commands::completed;
 use crate::output::trace::Destination;
+use crate::output::typed_command;
 use crate::output::{self, as_json, print, print_text, progress, watch};
 
 /// The exit code of a command that worked, and found a fault.
@@ -52,7 +53,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, Error> {
         Command::Attach(args) => {
             let request = args.attach.request(cli.verbose);
             let attaching = format!("attaching {}", request.interface);
-            let attach = attach::run(&request, args.confirm_within);
+            let attach = attach::run(&request, typed_command::trial(args.confirm_within));
             let outcome = progress::during(&attaching, attach).await?;
             let index = if_nametoindex(request.interface.as_str()).unwrap_or_default();
             let manager = NetworkManager::of(index, &request.interface);
@@ -252,7 +253,7 @@ async fn apply_command(args: ApplyArgs) -> Result<(), Error> {
     let request = apply::Request {
         config,
         self_names,
-        confirm_within,
+        trial: typed_command::trial(confirm_within),
         interface: on.name().map(str::to_owned),
     };
     let print_changes = |difference: &Difference| {
@@ -304,7 +305,7 @@ async fn switch_command(
 ) -> Result<(), Error> {
     let Some(network) = by.network else { return Ok(()) };
     let which = peer.map_or(switch::Selection::All, switch::Selection::One);
-    let switching = switch::run(&which, &network, confirm_within);
+    let switching = switch::run(&which, &network, typed_command::trial(confirm_within));
     let report = progress::during("switching", switching).await?;
     match json {
         true => print(&as_json(&output::peers::switched_json(&report)?)?),
@@ -342,7 +343,7 @@ async fn peer_command(command: PeerCommand) -> Result<(), Error> {
         }
     };
     let save = save.request();
-    let changing = peer::run(&edit, on.name(), save.as_ref(), confirm_within);
+    let changing = peer::run(&edit, on.name(), save.as_ref(), typed_command::trial(confirm_within));
     let report = progress::during("changing the peers", changing).await?;
     match json {
         true => print(&as_json(&output::peers::changed_json(&report)?)?),

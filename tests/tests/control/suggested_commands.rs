@@ -100,6 +100,39 @@ fn a_suggested_command_has_the_namespace_and_the_file_and_works_as_it_stands() -
 }
 
 #[test]
+fn the_command_that_tries_again_is_the_one_that_was_typed() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    let path = scenario.path("cluster.toml");
+    let attach = format!(
+        "attach eth0 --config {path} --self srva --no-routes --vlan 7 --confirm-within 90s"
+    );
+    let again =
+        |command: &str| format!("try it again: rewrite --netns {} {command}\n", host.name());
+    scenario.rewrite.run(host, &attach.split(' ').collect::<Vec<_>>())?;
+    scenario.rewrite.run(host, &["apply", "--revert", "eth0"])?;
+    let said = raw(&scenario, host, &["status"])?.stdout;
+    ensure!(said.contains(&again(&attach)), "{said}");
+    let json = scenario.json(host, &["status", "--json"])?;
+    assert_eq!(json["rolled_back_attaches"][0]["again"], format!("rewrite {attach}"));
+    pasted(&scenario, host, &format!("rewrite --netns {} {attach}", host.name()))?;
+    scenario.rewrite.run(host, &["confirm"])?;
+
+    for change in [
+        "peer set srvb --public 192.0.2.9 --drain 5m --confirm-within 2m".to_owned(),
+        format!("apply --config {path} --self srva --confirm-within 1h"),
+    ] {
+        scenario
+            .file("cluster.toml", format!("drain = \"7m\"\n{}", scenario.lab.cluster_toml()))?;
+        scenario.rewrite.run(host, &change.split(' ').collect::<Vec<_>>())?;
+        scenario.rewrite.run(host, &["apply", "--revert", "eth0"])?;
+        let refused = raw(&scenario, host, &["confirm"])?;
+        refused.require(4, &["was rolled back at", again(&change).trim_end()])?;
+    }
+    Ok(())
+}
+
+#[test]
 fn a_host_behind_a_nat_is_told_of_its_underlay_address() -> Result<()> {
     let scenario = Scenario::new()?;
     let host = &scenario.lab.a;

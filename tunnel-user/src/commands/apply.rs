@@ -18,7 +18,7 @@ use crate::ops::lock_attached::lock_attached;
 use crate::ops::on_trial::{self, Before, Begun, Executed};
 use crate::ops::previous_state::{NotSaved, Previous, Saved};
 use crate::ops::{attach, events, load_file};
-use crate::trial::{ConfirmWithin, State, Trial, become_guard, require_none};
+use crate::trial::{State, Trial, TrialRequest, become_guard, require_none};
 
 /// The request of an apply.
 #[derive(Clone, Debug)]
@@ -27,8 +27,8 @@ pub struct Request {
     pub config: PathBuf,
     /// The names of this host's members, if the host's addresses do not identify the members.
     pub self_names: Vec<String>,
-    /// The trial's duration; `None` for a final change without a trial.
-    pub confirm_within: Option<ConfirmWithin>,
+    /// The request for a trial; `None` for a final change.
+    pub trial: Option<TrialRequest>,
     /// The interface; required if more than one is attached.
     pub interface: Option<String>,
 }
@@ -74,10 +74,10 @@ pub async fn run(
     print_changes(&difference)?;
 
     let is_change = !difference.changes.is_empty();
-    let begun = match request.confirm_within.filter(|_| is_change) {
-        Some(time) => {
+    let begun = match request.trial.clone().filter(|_| is_change) {
+        Some(trial) => {
             let subject = on_trial::file(&request.config, &text)?;
-            Some(Begun::start(&Before::Attached(&running), subject, time)?)
+            Some(Begun::start(&Before::Attached(&running), subject, trial)?)
         }
         None => None,
     };

@@ -18,7 +18,7 @@ use crate::ops::difference::{self, Difference};
 use crate::ops::on_trial::{self, Before, Begun, Executed};
 use crate::ops::previous_state::{self, NotSaved, Previous, Saved};
 use crate::ops::{attach, endangered_connections, events, gone_namespaces, load_file, upgrade};
-use crate::trial::{self, ConfirmWithin, State, Trial};
+use crate::trial::{self, State, Trial, TrialRequest};
 
 /// The outcome of the command.
 #[derive(Clone, Debug)]
@@ -33,7 +33,7 @@ pub struct Outcome {
     pub previous: Option<Result<Saved, NotSaved>>,
 }
 
-/// Attaches an interface as the file says, or changes an attached interface to match the file. With `confirm_within`,
+/// Attaches an interface as the file says, or changes an attached interface to match the file. With `wanted_trial`,
 /// the change is on trial; without a change, no trial starts. Warns before a first attach that can end the operator's
 /// ssh session.
 ///
@@ -41,10 +41,7 @@ pub struct Outcome {
 /// [`Error::Refused`], for example, if a trial is pending. An error of a step leaves everything unchanged, and calls the
 /// trial off. If the records under /run fail after the change, the change stays; a trial's guard rolls it back at the
 /// deadline.
-pub async fn run(
-    request: &Request,
-    confirm_within: Option<ConfirmWithin>,
-) -> Result<Outcome, Error> {
+pub async fn run(request: &Request, wanted_trial: Option<TrialRequest>) -> Result<Outcome, Error> {
     privileges::require(Task::LoadPrograms)?;
     bpffs::require()?;
     let interrupt = Interrupt::listen()?;
@@ -59,7 +56,7 @@ pub async fn run(
     let (difference, previous) = match &running {
         Some(running) => {
             let difference = difference::between(Some(running), &resolved)?;
-            let is_final_change = !difference.changes.is_empty() && confirm_within.is_none();
+            let is_final_change = !difference.changes.is_empty() && wanted_trial.is_none();
             let previous = is_final_change.then(|| Previous::of(running)).transpose()?;
             (Some(difference), previous)
         }
@@ -69,13 +66,13 @@ pub async fn run(
         }
     };
     let is_change = difference.as_ref().is_none_or(|difference| !difference.changes.is_empty());
-    let begun = match confirm_within.filter(|_| is_change) {
-        Some(time) => {
+    let begun = match wanted_trial.filter(|_| is_change) {
+        Some(trial) => {
             let before = match &running {
                 Some(running) => Before::Attached(running),
                 None => Before::NotAttached { folder: &folder, attached_at: resolved.attached_at },
             };
-            Some(Begun::start(&before, on_trial::file(&request.config, &text)?, time)?)
+            Some(Begun::start(&before, on_trial::file(&request.config, &text)?, trial)?)
         }
         None => None,
     };

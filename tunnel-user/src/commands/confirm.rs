@@ -63,10 +63,7 @@ fn no_trial(interface: &str, state: &State) -> Error {
                 "no trial is pending on {interface}: {} was rolled back at {}",
                 last.subject, last.at
             ),
-            format!(
-                "try it again, with the options that it had: {}",
-                last.subject.again(interface)
-            ),
+            last.remedy(interface),
         ),
         _ => Error::refused(
             format!("no trial is pending on {interface}"),

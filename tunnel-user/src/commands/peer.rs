@@ -33,7 +33,7 @@ use crate::plan::peers::NamedPeer;
 use crate::plan::route::RouteChanges;
 use crate::plan::running_peers::{Awaited, RunningPeer};
 use crate::plan::settings::{InterfaceSettings, settings};
-use crate::trial::{self, ConfirmWithin, Subject, Trial};
+use crate::trial::{self, Subject, Trial, TrialRequest};
 
 /// The outcome of the command.
 #[derive(Clone, Debug)]
@@ -75,7 +75,7 @@ pub async fn list(interface: Option<&str>) -> Result<Vec<(String, Vec<RunningPee
 
 /// Makes one change on the named interface or, without a name, on the only attached interface; with `save`, also in the
 /// file. The file changes first, under the interface's lock: a daemon that sees the new file waits for the lock, and
-/// then finds the change made. With `confirm_within`, the change is on trial; without a change, no trial starts.
+/// then finds the change made. With `wanted_trial`, the change is on trial; without a change, no trial starts.
 ///
 /// # Errors
 /// If a change on trial meets a pending trial, or the edit does not fit the running peers or the file, or a step fails.
@@ -85,14 +85,14 @@ pub async fn run(
     edit: &Edit,
     interface: Option<&str>,
     save: Option<&Save>,
-    confirm_within: Option<ConfirmWithin>,
+    wanted_trial: Option<TrialRequest>,
 ) -> Result<Report, Error> {
     bpffs::require()?;
     let netlink = Netlink::connect()?;
     let interrupt = Interrupt::listen()?;
     let (_lock, running) = lock_attached(interface, &netlink, &interrupt).await?;
     let edited = peer_edit::edited(edit, &running.membership()?)?;
-    let begun = begin(&running, &edited, confirm_within)?;
+    let begun = begin(&running, &edited, wanted_trial)?;
 
     let prepared = match save {
         Some(save) => {
@@ -146,14 +146,16 @@ pub async fn run(
 fn begin(
     running: &Running,
     edited: &Edited,
-    confirm_within: Option<ConfirmWithin>,
+    wanted_trial: Option<TrialRequest>,
 ) -> Result<Option<Begun>, Error> {
     let peer = edited.before.as_ref().or(edited.after.as_ref());
     let is_change = edited.before != edited.after || edited.ends_draining.is_some();
-    let (Some(time), Some(peer), true) = (confirm_within, peer, is_change) else { return Ok(None) };
+    let (Some(request), Some(peer), true) = (wanted_trial, peer, is_change) else {
+        return Ok(None);
+    };
     trial::require_none(&running.folder)?;
     let subject = Subject::Peer { peer: peer.name.to_string() };
-    Begun::start(&Before::Attached(running), subject, time).map(Some)
+    Begun::start(&Before::Attached(running), subject, request).map(Some)
 }
 
 async fn routes(

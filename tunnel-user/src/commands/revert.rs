@@ -175,7 +175,7 @@ fn nothing_moved(subject: &Subject) -> String {
 }
 
 fn rolled_back(trial: &Trial) -> RolledBack {
-    RolledBack { subject: trial.subject.clone(), at: status::time(now()) }
+    RolledBack::of(trial, status::time(now()))
 }
 
 /// The guard to end. If the guard runs this command, the guard keeps running: ending the guard would also end this

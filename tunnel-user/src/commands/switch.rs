@@ -22,7 +22,7 @@ use crate::ops::upgrade;
 use crate::plan::peers::{NamedPeer, no_such_peer};
 use crate::plan::route::{PeerRoute, RouteChanges};
 use crate::plan::way_back::{Former, WayBack};
-use crate::trial::{self, ConfirmWithin, PreviousRoutes, Subject, Trial};
+use crate::trial::{self, PreviousRoutes, Subject, Trial, TrialRequest};
 
 /// The peers whose traffic moves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub struct Report {
     pub trial: Option<Trial>,
 }
 
-/// Moves the traffic of `selection` to the interface on `network`. With `confirm_within`, the move is on trial; without
+/// Moves the traffic of `selection` to the interface on `network`. With `wanted_trial`, the move is on trial; without
 /// a change of routes, no trial starts.
 ///
 /// # Errors
@@ -62,7 +62,7 @@ pub struct Report {
 pub async fn run(
     selection: &Selection,
     network: &NetworkName,
-    confirm_within: Option<ConfirmWithin>,
+    wanted_trial: Option<TrialRequest>,
 ) -> Result<Report, Error> {
     privileges::require(Task::UseMaps)?;
     bpffs::require()?;
@@ -71,7 +71,7 @@ pub async fn run(
     upgrade::take_over_others(None, &netlink, &interrupt).await?;
     // Only routes change here, so the shared lock is enough. The records of a trial need the interface's lock as well.
     let target = on(&attached::all()?, network)?.folder.clone();
-    let _interface = match confirm_within {
+    let _interface = match &wanted_trial {
         Some(_) => Some(lock::interface(&target, &interrupt).await?),
         None => None,
     };
@@ -103,9 +103,9 @@ pub async fn run(
     // Set only the wanted routes; the other peers' routes stay.
     let changes = RouteChanges { set, remove: Vec::new() };
     let previous = network_switch::previous(&all, &changes, &netlink).await?;
-    let begun = match confirm_within.filter(|_| !changes.set.is_empty()) {
+    let begun = match wanted_trial.filter(|_| !changes.set.is_empty()) {
         None => None,
-        Some(time) => {
+        Some(request) => {
             all.iter().try_for_each(|running| trial::require_none(&running.folder))?;
             let moved = match selection {
                 Selection::All => None,
@@ -113,7 +113,7 @@ pub async fn run(
             };
             let subject = Subject::Move { network: network.to_string(), moved };
             let before = Before::Routes(running, previous.clone());
-            Some(Begun::start(&before, subject, time)?)
+            Some(Begun::start(&before, subject, request)?)
         }
     };
     network_switch::execute(running, changes.clone(), &netlink, &interrupt).await?;

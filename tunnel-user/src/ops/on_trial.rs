@@ -16,8 +16,8 @@ use crate::host::netlink::Netlink;
 use crate::interrupt::Interrupt;
 use crate::plan::change::Kind;
 use crate::trial::{
-    AttachId, BootTime, ConfirmWithin, ContentHash, Guard, Phase, PreviousRoutes, Rollback,
-    RolledBack, State, Subject, Trial,
+    AttachId, BootTime, ContentHash, Guard, Phase, PreviousRoutes, Rollback, RolledBack, State,
+    Subject, Trial, TrialRequest,
 };
 
 /// The state of an interface before a change.
@@ -83,7 +83,7 @@ impl Begun {
     pub fn start(
         before: &Before<'_>,
         subject: Subject,
-        time: ConfirmWithin,
+        request: TrialRequest,
     ) -> Result<Self, Error> {
         let folder = before.folder();
         let (attach, way_back, text) = match before {
@@ -107,7 +107,8 @@ impl Begun {
             interface: folder.interface().into(),
             attach,
             subject,
-            deadline: began.after(time.seconds()),
+            command: request.command,
+            deadline: began.after(request.time.seconds()),
             way_back,
             phase: Phase::Applying,
             guard: None,
@@ -122,7 +123,7 @@ impl Begun {
         state.begin(trial, before)?;
         trial.guard = Some(Guard::start(trial, state)?);
         state.record(trial)?;
-        state.prepare(trial, &RolledBack { subject: trial.subject.clone(), at: trial.until()? })
+        state.prepare(trial, &RolledBack::of(trial, trial.until()?))
     }
 
     /// Records that the change is complete. If the record can't be written, the trial can't be confirmed.

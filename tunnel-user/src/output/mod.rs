@@ -25,6 +25,7 @@ pub mod text;
 pub mod top;
 pub mod trace;
 pub mod trial;
+pub mod typed_command;
 pub mod watch;
 
 use std::io::{self, Write as _};

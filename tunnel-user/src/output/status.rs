@@ -65,11 +65,11 @@ fn before(status: &Status) -> String {
     for left in &status.left_behind {
         let _ = writeln!(text, "{}: {}", left.what, left.remedy);
     }
-    for RolledBackAttach { interface, config, at, again } in &status.rolled_back_attaches {
+    for RolledBackAttach { interface, config, at, remedy, .. } in &status.rolled_back_attaches {
         let _ = writeln!(
             text,
             "the attach of {interface} with {config} was rolled back at {at}, since nobody confirmed \
-             it; try it again, with the options that it had: {again}"
+             it; {remedy}"
         );
     }
     text

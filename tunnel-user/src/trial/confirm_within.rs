@@ -1,4 +1,4 @@
-//! Parses and prints the time within which an operator must confirm a trial.
+//! Parses and prints the time within which an operator must confirm a trial, and holds the request for a trial.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,6 +10,15 @@ const LONGEST: u64 = 24 * 60 * 60;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConfirmWithin {
     seconds: u64,
+}
+
+/// The operator's request for a trial.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrialRequest {
+    /// The time to confirm the change.
+    pub time: ConfirmWithin,
+    /// The command that asks for the trial, with all its options; `None` if it is not UTF-8.
+    pub command: Option<String>,
 }
 
 impl ConfirmWithin {

@@ -93,6 +93,7 @@ pub(super) mod tests {
                 config: PathBuf::from("/etc/new.toml"),
                 content: ContentHash::of(b"new"),
             },
+            command: Some("rewrite apply --config /etc/new.toml --confirm-within 1m".into()),
             deadline: BootTime::now().unwrap(),
             way_back: Rollback::Attach(way_back),
             phase: Phase::Applying,

@@ -25,7 +25,7 @@ use crate::host::network_namespace::NetworkNamespace;
 use crate::host::runtime_folder::RUNTIME;
 
 pub use boot_clock::BootTime;
-pub use confirm_within::{ConfirmWithin, ConfirmWithinProblem};
+pub use confirm_within::{ConfirmWithin, ConfirmWithinProblem, TrialRequest};
 pub use guard::{Guard, become_guard};
 pub use guard_state::GuardState;
 pub use record::{
@@ -90,7 +90,7 @@ mod tests {
         assert!(!was_rolled_back(&folder, b"new").unwrap(), "no trial");
         let (config, content) = ("/etc/new.toml".into(), ContentHash::of(b"new"));
         let subject = Subject::File { config, content };
-        let last = RolledBack { subject, at: "2026-01-01T00:00:00Z".into() };
+        let last = RolledBack { subject, at: "2026-01-01T00:00:00Z".into(), command: None };
         State::of(&folder).roll_back(&last, None).unwrap();
         assert!(was_rolled_back(&folder, b"new").unwrap());
         assert!(!was_rolled_back(&folder, b"corrected").unwrap());

@@ -27,6 +27,9 @@ pub struct Trial {
     /// The subject of the trial.
     #[serde(flatten)]
     pub subject: Subject,
+    /// The command that started the trial; `None` in a record of the previous version.
+    #[serde(default)]
+    pub command: Option<String>,
     /// The deadline, at which the guard rolls the change back.
     pub deadline: BootTime,
     /// The way back to the previous state.
@@ -80,7 +83,7 @@ impl Subject {
 
     /// The command that tries the subject again on `interface`, without the other options that the trial had.
     #[must_use]
-    pub fn again(&self, interface: &str) -> String {
+    fn again(&self, interface: &str) -> String {
         match self {
             Self::File { config, .. } => format!(
                 "rewrite attach {interface} --config {} --confirm-within 60s",
@@ -246,6 +249,31 @@ pub struct RolledBack {
     pub subject: Subject,
     /// The time of the rollback (RFC 3339, UTC).
     pub at: String,
+    /// The command that started the trial; `None` in a record of the previous version.
+    #[serde(default)]
+    pub command: Option<String>,
+}
+
+impl RolledBack {
+    /// The record of a trial that is rolled back at the time `at` (RFC 3339, UTC).
+    #[must_use]
+    pub fn of(trial: &Trial, at: String) -> Self {
+        Self { subject: trial.subject.clone(), at, command: trial.command.clone() }
+    }
+
+    /// The command that tries the change on `interface` again: the command that started the trial. Without a record of
+    /// it, the command lacks options.
+    #[must_use]
+    pub fn again(&self, interface: &str) -> String {
+        self.command.clone().unwrap_or_else(|| self.subject.again(interface))
+    }
+
+    /// The remedy, with the command that tries the change on `interface` again.
+    #[must_use]
+    pub fn remedy(&self, interface: &str) -> String {
+        let options = if self.command.is_some() { "" } else { ", with the options that it had" };
+        format!("try it again{options}: {}", self.again(interface))
+    }
 }
 
 /// The SHA-256 of a file's content, as hexadecimal digits.
@@ -315,6 +343,21 @@ mod tests {
                 assert_eq!(serde_json::from_str::<Trial>(&text).unwrap(), trial, "{text}");
             }
         }
+    }
+
+    #[test]
+    fn a_trial_is_tried_again_by_its_own_command_and_one_of_the_previous_version_by_a_general_one()
+    {
+        let trial = held().trial;
+        let last = RolledBack::of(&trial, "2026-01-01T00:00:00Z".into());
+        let command = trial.command.unwrap();
+        assert_eq!(last.again("eth0"), command);
+        assert_eq!(last.remedy("eth0"), format!("try it again: {command}"));
+        assert_eq!(
+            RolledBack { command: None, ..last }.remedy("eth0"),
+            "try it again, with the options that it had: rewrite attach eth0 --config \
+             /etc/new.toml --confirm-within 60s"
+        );
     }
 
     #[test]

@@ -278,8 +278,11 @@ pub struct RolledBackAttach {
     pub config: String,
     /// The time of the rollback (RFC 3339, UTC).
     pub at: String,
-    /// The command that tries the attach again, without the other options that the attach had.
+    /// The command that tries the attach again.
     pub again: String,
+    /// The remedy, with that command.
+    #[serde(skip)]
+    pub remedy: String,
 }
 
 impl RolledBackAttach {
@@ -289,7 +292,8 @@ impl RolledBackAttach {
             interface: interface.to_owned(),
             config: last.subject.config()?,
             at: last.at.clone(),
-            again: last.subject.again(interface),
+            again: last.again(interface),
+            remedy: last.remedy(interface),
         })
     }
 }
