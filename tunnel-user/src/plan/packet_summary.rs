@@ -13,6 +13,10 @@ use crate::model::{BypassProtocol, Family};
 
 /// The length in bytes of the ICMP header before a quoted packet.
 const QUOTE_OFFSET: usize = 8;
+/// The types of ICMP errors (RFC 1122, section 3.2.2).
+const ERRORS: [u8; 5] = [3, 4, 5, 11, 12];
+/// The types of ICMPv6 errors that the programs know (RFC 4443, section 2.1).
+const ERRORS_V6: [u8; 4] = [1, 2, 3, 4];
 
 /// The headers of one IP packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,8 +95,8 @@ impl PacketSummary {
         let payload = net.ip_payload_ref()?;
         let vlans = packet.vlan_ids().into_iter().map(etherparse::VlanId::value).collect();
         let quoted = match &packet.transport {
-            Some(TransportSlice::Icmpv4(icmp)) => quoted(icmp.slice()),
-            Some(TransportSlice::Icmpv6(icmp)) => quoted(icmp.slice()),
+            Some(TransportSlice::Icmpv4(icmp)) => quoted(icmp.slice(), &ERRORS),
+            Some(TransportSlice::Icmpv6(icmp)) => quoted(icmp.slice(), &ERRORS_V6),
             _ => None,
         };
         let transport = packet.transport.as_ref();
@@ -151,11 +155,10 @@ fn addresses(net: &LaxNetSlice<'_>) -> Option<[IpAddr; 2]> {
     }
 }
 
-/// The addresses of the packet that an ICMP message quotes. Only the types of errors have a quoted packet.
-fn quoted(message: &[u8]) -> Option<[IpAddr; 2]> {
-    /// The types of ICMP errors (RFC 792) and of ICMPv6 errors (RFC 4443).
-    const ERRORS: [u8; 9] = [1, 2, 3, 4, 5, 11, 12, 100, 101];
-    if !ERRORS.contains(message.first()?) {
+/// The addresses of the packet that an ICMP message quotes, if its type is one of `errors`: a message of another type
+/// quotes no packet.
+fn quoted(message: &[u8], errors: &[u8]) -> Option<[IpAddr; 2]> {
+    if !errors.contains(message.first()?) {
         return None;
     }
     let packet = LaxSlicedPacket::from_ip(message.get(QUOTE_OFFSET..)?).ok()?;
@@ -287,6 +290,29 @@ mod tests {
             ethernet().ipv4(B, A, 64).icmpv4_echo_request(1, 2).write(bytes, &quoted)
         });
         assert_eq!(PacketSummary::of(&echo, 14).unwrap().quoted, None);
+    }
+
+    #[test]
+    fn a_type_that_is_no_error_of_its_family_is_about_no_packet() {
+        let quoted_v4 = written(|bytes| PacketBuilder::ipv4(A, B, 1).udp(5, 6).write(bytes, &[]));
+        let quotes = |bytes: &[u8]| PacketSummary::of(bytes, 14).unwrap().quoted.is_some();
+        let v4 = |kind| {
+            written(|bytes| {
+                let icmp = ethernet().ipv4(B, A, 64).icmpv4_raw(kind, 0, [0; 4]);
+                icmp.write(bytes, &quoted_v4)
+            })
+        };
+        let (a, b) = ([9; 16], [8; 16]);
+        let quoted_v6 = written(|bytes| PacketBuilder::ipv6(a, b, 1).udp(5, 6).write(bytes, &[]));
+        let v6 = |kind| {
+            written(|bytes| {
+                let icmp = ethernet().ipv6(b, a, 64).icmpv6_raw(kind, 0, [0; 4]);
+                icmp.write(bytes, &quoted_v6)
+            })
+        };
+        let all = 0..=u8::MAX;
+        assert_eq!(all.clone().filter(|kind| quotes(&v4(*kind))).collect::<Vec<_>>(), ERRORS);
+        assert_eq!(all.filter(|kind| quotes(&v6(*kind))).collect::<Vec<_>>(), ERRORS_V6);
     }
 
     #[test]
