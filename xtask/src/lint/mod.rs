@@ -1,11 +1,12 @@
 //! Runs all lints: formatting and clippy for the host's crates and the eBPF programs, the ABI and its version, the
-//! direction of imports, the length of files, the minimum Rust version, the dependencies, the spelling,
-//! ARCHITECTURE.md, and the documentation. Every finding is an error.
+//! direction of imports, the length of files, the width of prose, the minimum Rust version, the dependencies, the
+//! spelling, ARCHITECTURE.md, and the documentation. Every finding is an error.
 
 mod abi;
 mod architecture;
 mod file_length;
 mod imports;
+mod prose_width;
 mod rust_version;
 
 use std::fs;
@@ -22,6 +23,7 @@ pub fn run() -> Result<()> {
     architecture::check(&crate::workspace())?;
     imports::check(&crate::workspace().join("tunnel-user/src"))?;
     file_length::check(&crate::workspace())?;
+    prose_width::check(&crate::workspace())?;
     rust_version::check(&crate::workspace())?;
     cargo::run(Command::new("typos").current_dir(crate::workspace()))?;
     cargo::run(cargo::command().arg("machete"))?;
