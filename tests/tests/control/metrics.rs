@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -17,6 +18,7 @@ use testkit::traffic::ping;
 use testkit::wait::wait_until;
 
 use crate::batches::members;
+use crate::bpffs::bpftool;
 use crate::daemon::Daemon;
 use crate::process::Process;
 use crate::scenario::{CLSACT, NOTHING_MORE, Scenario};
@@ -229,6 +231,33 @@ fn a_text_file_is_replaced_and_goes_with_the_daemon() -> Result<()> {
     daemon.terminate()?;
     ensure!(fs::read_dir(&folder)?.count() == 0, "files are left in {folder}");
     Ok(())
+}
+
+/// node_exporter shows the file's time of change, by which the alert RewriteTextfileStale finds it.
+#[test]
+fn a_text_file_keeps_its_content_and_time_while_the_maps_can_not_be_read() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let host = &scenario.lab.a;
+    let path = scenario.path("rewrite.prom");
+    let more = ["--metrics-textfile", &path, "--metrics-interval", "1s"];
+    let daemon = Daemon::ready(&scenario, host, &more)?;
+    wait_until("the file", PATIENCE, || Ok(Path::new(&path).exists().then_some(())))?;
+    let pin = scenario.pin(host, "somebodys")?;
+    let made = pin.display().to_string();
+    bpftool(&[
+        "map", "create", &made, "type", "hash", "key", "4", "value", "4", "entries", "1", "name",
+        "x",
+    ])?;
+    daemon.process().wait_for_line("the metrics are not written to the file: ")?;
+    let (text, before) = (fs::read_to_string(&path)?, fs::metadata(&path)?);
+    // The file is due twice.
+    thread::sleep(Duration::from_secs(2));
+    let after = fs::metadata(&path)?;
+    ensure!(after.modified()? == before.modified()? && fs::read_to_string(&path)? == text);
+    fs::remove_file(pin)?;
+    wait_until("another file in its place", PATIENCE, || {
+        Ok((fs::metadata(&path)?.ino() != before.ino()).then_some(()))
+    })
 }
 
 #[test]
