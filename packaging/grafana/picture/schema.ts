@@ -1,4 +1,4 @@
-// The types that draw.sh compares with every key and value of the dashboard.
+// The types with which draw.sh checks the dashboard. Grafana's schema leaves a panel's options and queries open.
 
 import type { Dashboard, FieldConfig, FieldConfigSource, GraphFieldConfig, Panel } from "@grafana/schema";
 
