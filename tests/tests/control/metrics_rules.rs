@@ -18,6 +18,8 @@ use crate::daemon::Daemon;
 use crate::metrics::scrape;
 use crate::scenario::{NOTHING_MORE, Scenario, end};
 
+/// The columns of Grafana's grid.
+const GRID_COLUMNS: u64 = 24;
 const PACKAGING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging");
 const RULES: &str = include_str!("../../../packaging/prometheus/rewrite.rules.yml");
 const DASHBOARD: &str = include_str!("../../../packaging/grafana/rewrite.json");
@@ -53,6 +55,44 @@ fn has_promtool() -> bool {
         eprintln!("SKIPPED: there is no promtool here, so it checked nothing");
     }
     is_there
+}
+
+fn panels() -> Result<Vec<Value>> {
+    let mut dashboard: Value = serde_json::from_str(DASHBOARD).context("the dashboard")?;
+    serde_json::from_value(dashboard["panels"].take()).context("the panels")
+}
+
+/// The labels of a metric in a scrape.
+fn labels<'a>(scrape: &'a str, metric: &str) -> BTreeSet<&'a str> {
+    let series = scrape.lines().filter_map(|line| line.strip_prefix(metric)?.strip_prefix('{'));
+    let labels = series.flat_map(|labels| labels.split("\","));
+    labels.filter_map(|label| Some(label.split_once("=\"")?.0)).collect()
+}
+
+/// Fails if two series of a query can have the same legend.
+fn check_legends(panels: &[Value], scrape: &str) -> Result<()> {
+    for panel in panels {
+        for target in panel["targets"].as_array().context("no queries")? {
+            let query = target["expr"].as_str().context("no query")?;
+            let legend = target["legendFormat"].as_str().context("no legend")?;
+            let left = match query.split_once(" by (") {
+                Some((_, rest)) => rest.split(')').next().unwrap_or_default().split(", ").collect(),
+                None => {
+                    let metrics = named(query);
+                    let mut all: BTreeSet<_> =
+                        metrics.iter().flat_map(|metric| labels(scrape, metric)).collect();
+                    all.insert("instance");
+                    all
+                }
+            };
+            for label in left {
+                let is_fixed = query.contains(&format!("{label}=\""));
+                let is_told = legend.contains(&format!("{{{{{label}}}}}"));
+                ensure!(is_fixed || is_told, "{}: the legend lacks {label}", panel["title"]);
+            }
+        }
+    }
+    Ok(())
 }
 
 #[test]
@@ -124,12 +164,31 @@ fn the_rules_leave_out_the_reasons_that_harm_nobody() -> Result<()> {
 
 #[test]
 fn the_dashboard_is_json_and_each_panel_has_a_query() -> Result<()> {
-    let dashboard: Value = serde_json::from_str(DASHBOARD).context("the dashboard")?;
-    let panels = dashboard["panels"].as_array().context("no panels")?;
+    let panels = panels()?;
     ensure!(panels.len() > 10, "{} panels", panels.len());
     for panel in panels {
         let query = panel["targets"][0]["expr"].as_str().context("no query")?;
         ensure!(query.contains("rewrite_"), "{panel:#}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_legend_tells_the_series_of_many_hosts_and_interfaces_apart() -> Result<()> {
+    let scenario = Scenario::new()?;
+    check_legends(&panels()?, &scraped(&scenario)?)
+}
+
+#[test]
+fn no_panel_covers_another_or_leaves_the_grid() -> Result<()> {
+    let mut taken = BTreeSet::new();
+    for panel in panels()? {
+        let place = |key: &str| panel["gridPos"][key].as_u64().context("no place in the grid");
+        let (x, y, w, h) = (place("x")?, place("y")?, place("w")?, place("h")?);
+        ensure!(w > 0 && h > 0 && x + w <= GRID_COLUMNS, "{}", panel["title"]);
+        for cell in (x..x + w).flat_map(|column| (y..y + h).map(move |row| (column, row))) {
+            ensure!(taken.insert(cell), "{} covers another panel", panel["title"]);
+        }
     }
     Ok(())
 }
