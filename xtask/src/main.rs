@@ -45,7 +45,7 @@ Examples:
   cargo xtask managers NetworkManager         a network manager's effect on an attached interface
   cargo xtask mutants --sample 100 decide     100 mutants of the decisions, and whether a test fails
   cargo xtask package                         .deb, .rpm, tar.gz and OCI image, in target/packages
-  cargo xtask package --architecture aarch64  the same for aarch64
+  cargo xtask package --architecture aarch64 --try   the same for aarch64, and tries the .deb in an emulated machine
   cargo xtask package --try bookworm          the same, and tries them on a Debian release
   cargo xtask package --of-host --try bookworm   a quick check of contents and scripts
   cargo xtask bench                           rewrite's cost, beside its alternatives' cost
@@ -140,8 +140,9 @@ enum Task {
         /// Build a second time in other folders, and compare the bytes
         #[arg(long)]
         check_reproducible: bool,
-        /// Then install and run them on these Debian releases; without names, on Debian 11, 12 and 13
-        #[arg(long = "try", value_name = "RELEASE", num_args = 0.., default_missing_values = package::try_out::RELEASES)]
+        /// Then install and run them on these Debian releases; without names, on Debian 11, 12 and 13, for aarch64 on 12
+        /// and 13 in an emulated machine
+        #[arg(long = "try", value_name = "RELEASE", num_args = 0..)]
         releases: Option<Vec<String>>,
     },
     /// Check the formatting, and run the lints; every finding is an error

@@ -45,6 +45,8 @@ pub enum Request {
 /// The paths of the packages.
 #[derive(Debug)]
 pub struct Packages {
+    /// The architecture of the hosts that run the binary.
+    pub architecture: Architecture,
     /// The .deb.
     pub deb: PathBuf,
     /// The .rpm.
@@ -105,6 +107,7 @@ fn pack(binary: &PackagedBinary, folder: &Path, out: &Path, time: u64) -> Result
         |ending: &str| out.join(format!("rewrite-{VERSION}-{}.{ending}", architecture.name()));
     let deb = out.join(format!("rewrite_{VERSION}_{}.deb", architecture.debian()));
     let packages = Packages {
+        architecture,
         deb: deb::pack(architecture, &files, &folder.join("deb"), time, &deb)?,
         rpm: rpm::pack(architecture, &files, &folder.join("rpm"), time, &named("rpm"))?,
         tarball: formats::tarball(&tree, &named("tar.gz"))?,
