@@ -21,8 +21,6 @@ use root::Root;
 
 /// The Debian releases, from 11 to 13, that are tried by default.
 const RELEASES: [&str; 3] = ["bullseye", "bookworm", "trixie"];
-/// The same for aarch64: Debian's archive no longer has all packages of Debian 11 for it.
-const RELEASES_FOR_AARCH64: [&str; 2] = ["bookworm", "trixie"];
 /// The prefix of the lab's namespaces' names.
 const PREFIX: &str = "rwpk";
 /// The operator's file, below a root.
@@ -33,11 +31,11 @@ const PING_SIZE: u16 = 56;
 /// Tries `packages` on each release, or on the default ones if `releases` is empty, and the image by itself. For aarch64,
 /// only the .deb is tried, in an emulated machine.
 pub fn run(packages: &Packages, releases: &[String]) -> Result<()> {
-    let default: &[&str] = match packages.architecture {
-        Architecture::X86_64 => &RELEASES,
-        Architecture::Aarch64 => &RELEASES_FOR_AARCH64,
+    let default = match packages.architecture {
+        Architecture::X86_64 => RELEASES.to_vec(),
+        Architecture::Aarch64 => installation::KERNELS.map(|(release, _)| release).to_vec(),
     };
-    let default: Vec<_> = default.iter().map(|release| (*release).to_owned()).collect();
+    let default: Vec<_> = default.into_iter().map(str::to_owned).collect();
     let releases = if releases.is_empty() { &default } else { releases };
     match packages.architecture {
         Architecture::X86_64 => in_roots(packages, releases),

@@ -6,7 +6,7 @@ use crate::architecture::Architecture;
 use crate::vm::machine::OutputParser;
 
 /// The steps of `guest.sh`, in their order.
-pub const STEPS: [&str; 10] = [
+pub const STEPS: [&str; 11] = [
     "install",
     "hosts",
     "explain",
@@ -15,6 +15,7 @@ pub const STEPS: [&str; 10] = [
     "transfer",
     "rewrite-ping",
     "status",
+    "xdp",
     "detach",
     "purge",
 ];
@@ -123,7 +124,7 @@ mod tests {
     fn a_guest_that_stops_in_the_middle() {
         let lines = lines_of_a_success();
         assert_eq!(fault(&lines[..7]), "the guest did not come to the step transfer");
-        assert_eq!(fault(&lines[..12]), "the guest did not come to its end");
+        assert_eq!(fault(&lines[..13]), "the guest did not come to its end");
     }
 
     #[test]

@@ -61,7 +61,8 @@ transfer() {
     on b timeout 60 nc.openbsd -l -N 10.0.0.2 7000 </dev/null >/tmp/arrived &
     listener=$!
     until on b ss --no-header --listening --tcp --numeric | grep -q 10.0.0.2:7000; do
-        kill -0 "$listener" && sleep 0.1 || return 1
+        if ! kill -0 "$listener"; then return 1; fi
+        sleep 0.1
     done
     on a timeout 60 nc.openbsd -N 10.0.0.2 7000 </usr/bin/rewrite &&
         wait "$listener" &&
@@ -69,6 +70,9 @@ transfer() {
 }
 show_status() {
     each rewrite status && on a rewrite status --json >/tmp/status.json
+}
+attach_by_xdp() {
+    each rewrite attach eth0 --ingress xdp && each rewrite ping && transfer
 }
 # The addresses and pins of an attached host are gone.
 detach() {
@@ -91,5 +95,6 @@ step ping on a ping -c 3 -W 5 10.0.0.2
 step transfer transfer
 step rewrite-ping each rewrite ping
 step status show_status
+step xdp attach_by_xdp
 step detach detach
 step purge purge

@@ -19,25 +19,26 @@ use crate::{progress, workspace};
 use console::Console;
 
 const GUEST: &str = include_str!("guest.sh");
-/// The kernel's series. From 6.12 on, Debian's kernels for aarch64 may be compressed for UEFI, which qemu 7.2 does not
-/// boot.
-const SERIES: &str = "6.1";
+/// The Debian releases, each with the series of its kernel: `rewrite` attaches by clsact on the first, and by tcx on the
+/// second. The archive no longer has all packages of Debian 11 for aarch64.
+pub const KERNELS: [(&str, &str); 2] = [("bookworm", "6.1"), ("trixie", "6.12")];
 const PROCESSORS: u8 = 1;
 const LIMIT: Duration = Duration::from_secs(300);
 /// The packages with the programs that dpkg, `init.sh` and `guest.sh` call. apt adds the libraries.
 const PACKAGES: &str = "coreutils,dash,diffutils,dpkg,grep,iproute2,iputils-ping,kmod,libc-bin,mount,\
                         netcat-openbsd,procps,sed,tar,util-linux";
 
-/// Tries a .deb for `architecture` in a guest with the programs of each Debian release.
+/// Tries a .deb for `architecture` in a guest for each Debian release, with the release's kernel and programs.
 ///
 /// # Errors
-/// When a release or the kernel can't be fetched, or a step of `guest.sh` fails.
+/// When a release is unknown or can't be fetched, or a step of `guest.sh` fails.
 pub fn run(architecture: Architecture, deb: &Path, releases: &[String]) -> Result<()> {
     let folder = super::create(workspace().join("target/vm").join(architecture.name()))?;
-    let series = [SERIES.to_owned()];
-    let mut kernels = super::kernels(&folder, architecture, &series, Flavour::Cloud);
-    let kernel = kernels.pop().context("no kernel")??;
-    for release in releases {
+    let series = releases.iter().map(|release| series_of(release));
+    let series = series.collect::<Result<Vec<_>>>()?;
+    let kernels = super::kernels(&folder, architecture, &series, Flavour::Cloud);
+    for (release, kernel) in releases.iter().zip(kernels) {
+        let kernel = kernel.with_context(|| format!("the kernel of {release}"))?;
         let root = programs_of(architecture, &folder, release)?;
         let mut files = initramfs::of_root(GUEST, &root)?;
         files.copy("rewrite.deb", deb);
@@ -66,6 +67,15 @@ pub fn run(architecture: Architecture, deb: &Path, releases: &[String]) -> Resul
     Ok(())
 }
 
+fn series_of(release: &str) -> Result<String> {
+    let known = KERNELS.iter().find(|(name, _)| *name == release);
+    let (_, series) = known.with_context(|| {
+        let names = KERNELS.map(|(name, _)| name).join(", ");
+        format!("{release} is not a known Debian release\n  help: the known ones are {names}")
+    })?;
+    Ok((*series).to_owned())
+}
+
 /// The files of a release's packages for an architecture, below a folder. They are fetched once. mmdebstrap unpacks them
 /// and runs none of their scripts, so that the host needs no emulator for single programs.
 fn programs_of(architecture: Architecture, folder: &Path, release: &str) -> Result<PathBuf> {
@@ -88,4 +98,16 @@ fn programs_of(architecture: Architecture, folder: &Path, release: &str) -> Resu
         fs::rename(&unfinished, &root).context("keeping the programs")?;
     }
     Ok(root)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_release_boots_its_own_kernel_and_an_unknown_one_is_refused() {
+        assert_eq!(series_of("trixie").expect("a known release"), "6.12");
+        let error = series_of("buster").expect_err("no kernel for it").to_string();
+        assert!(error.contains("bookworm, trixie"), "{error}");
+    }
 }
