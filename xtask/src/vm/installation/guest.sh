@@ -72,7 +72,10 @@ show_status() {
     each rewrite status && on a rewrite status --json >/tmp/status.json
 }
 attach_by_xdp() {
-    each rewrite attach eth0 --ingress xdp && each rewrite ping && transfer
+    each rewrite detach eth0 &&
+        each rewrite attach eth0 --ingress xdp &&
+        each rewrite ping &&
+        transfer
 }
 # The addresses and pins of an attached host are gone.
 detach() {
