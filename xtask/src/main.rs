@@ -1,5 +1,6 @@
 //! `cargo xtask`: set-up, build, demonstration and tests in one command each.
 
+mod architecture;
 mod bench;
 mod build;
 mod cargo;
@@ -24,6 +25,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 
+use architecture::Architecture;
 use setup::Purpose;
 
 /// Set-up, build, demonstration and tests of `rewrite`.
@@ -43,6 +45,7 @@ Examples:
   cargo xtask managers NetworkManager         a network manager's effect on an attached interface
   cargo xtask mutants --sample 100 decide     100 mutants of the decisions, and whether a test fails
   cargo xtask package                         .deb, .rpm, tar.gz and OCI image, in target/packages
+  cargo xtask package --architecture aarch64 --try   the same for aarch64, and tries the .deb in an emulated machine
   cargo xtask package --try bookworm          the same, and tries them on a Debian release
   cargo xtask package --of-host --try bookworm   a quick check of contents and scripts
   cargo xtask bench                           rewrite's cost, beside its alternatives' cost
@@ -128,14 +131,18 @@ enum Task {
         /// The folder for the packages
         #[arg(long, value_name = "DIR", default_value = "target/packages")]
         out: PathBuf,
+        /// The architecture of the hosts that run the binary; the build itself runs on this host
+        #[arg(long, value_name = "NAME", default_value = "x86_64")]
+        architecture: Architecture,
         /// Pack the binary of `cargo xtask build` instead, in target/package/of-host: a check of contents and scripts
-        #[arg(long, conflicts_with_all = ["out", "check_reproducible"])]
+        #[arg(long, conflicts_with_all = ["out", "architecture", "check_reproducible"])]
         of_host: bool,
         /// Build a second time in other folders, and compare the bytes
         #[arg(long)]
         check_reproducible: bool,
-        /// Then install and run them on these Debian releases; without names, on Debian 11, 12 and 13
-        #[arg(long = "try", value_name = "RELEASE", num_args = 0.., default_missing_values = package::try_out::RELEASES)]
+        /// Then install and run them on these Debian releases; without names, on Debian 11, 12 and 13, for aarch64 on 12
+        /// and 13 in an emulated machine
+        #[arg(long = "try", value_name = "RELEASE", num_args = 0..)]
         releases: Option<Vec<String>>,
     },
     /// Check the formatting, and run the lints; every finding is an error
@@ -205,18 +212,19 @@ fn run(task: Task) -> Result<()> {
             setup::require(&[Purpose::Build, Purpose::Mutants])?;
             mutants::run(sample, seed, &words)
         }
-        Task::Package { out, of_host, check_reproducible, releases } => {
+        Task::Package { out, architecture, of_host, check_reproducible, releases } => {
             let request = match of_host {
                 true => package::Request::OfHost,
-                false => package::Request::Static { out, check_reproducible },
+                false => package::Request::Static { architecture, out, check_reproducible },
             };
-            setup::require(match of_host {
-                true => &[Purpose::Build, Purpose::Package],
-                false => &[Purpose::Build, Purpose::Package, Purpose::StaticBinary],
-            })?;
-            if releases.is_some() {
-                setup::require(&[Purpose::TryPackage])?;
+            let mut purposes = vec![Purpose::Build, Purpose::Package];
+            if !of_host {
+                purposes.push(Purpose::StaticBinary(architecture));
             }
+            if releases.is_some() {
+                purposes.push(Purpose::TryPackage(architecture));
+            }
+            setup::require(&purposes)?;
             let packages = package::run(&request)?;
             match releases {
                 Some(releases) => package::try_out::run(&packages, &releases),

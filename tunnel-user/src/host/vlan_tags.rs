@@ -41,10 +41,10 @@ fn flags(interface: &str) -> io::Result<u32> {
     // SAFETY: the struct consists of plain C fields and a union of plain C fields, and zeros are valid for all of
     // them.
     let mut request: libc::ifreq = unsafe { mem::zeroed() };
-    // The last byte of the name stays 0.
+    // The last byte of the name stays 0. C's char is signed on x86-64, and unsigned on aarch64.
     for (place, byte) in request.ifr_name[..libc::IFNAMSIZ - 1].iter_mut().zip(interface.as_bytes())
     {
-        *place = byte.cast_signed();
+        *place = libc::c_char::from_ne_bytes([*byte]);
     }
     request.ifr_ifru.ifru_data = (&raw mut value).cast();
     // SAFETY: the kernel reads the name and writes within `value`, and both outlive the call.

@@ -8,8 +8,8 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::setup::{self, STATIC_TARGET};
-use crate::{build, cargo, workspace};
+use crate::architecture::Architecture;
+use crate::{build, cargo, setup, workspace};
 
 /// The libc of a binary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,48 +29,59 @@ pub struct PackagedBinary {
     pub symbols: PathBuf,
     /// The binary's libc.
     pub linkage: Linkage,
+    /// The architecture of the hosts that run the binary.
+    pub architecture: Architecture,
 }
 
 impl PackagedBinary {
     /// Builds the static binary in the target folder `build`.
-    pub fn build_static(build: &Path, time: u64) -> Result<Self> {
-        cargo::run(&mut reproducible_build(build, time)?)?;
-        let binary = Self::stripped(&build.join(STATIC_TARGET).join("release/rewrite"), build)?;
-        require_static(&binary.path)?;
-        Ok(Self { linkage: Linkage::Static, ..binary })
+    pub fn build_static(architecture: Architecture, build: &Path, time: u64) -> Result<Self> {
+        cargo::run(&mut reproducible_build(architecture, build, time)?)?;
+        let built = build.join(architecture.static_target()).join("release/rewrite");
+        let binary = Self::stripped(architecture, Linkage::Static, &built, build)?;
+        require_machine(&binary.path, architecture)?;
+        require_static(&binary.path, architecture)?;
+        Ok(binary)
     }
 
     /// Takes the binary of `cargo xtask build`, with copies in `folder`.
     pub fn of_host(folder: &Path) -> Result<Self> {
-        Self::stripped(&build::release()?, folder)
+        Self::stripped(Architecture::of_host()?, Linkage::Host, &build::release()?, folder)
     }
 
     /// Copies a binary to `folder`, and moves the symbols out of the copy.
-    fn stripped(path: &Path, folder: &Path) -> Result<Self> {
+    fn stripped(
+        architecture: Architecture,
+        linkage: Linkage,
+        path: &Path,
+        folder: &Path,
+    ) -> Result<Self> {
         let folder = folder.join("stripped");
         fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
         let (stripped, symbols) = (folder.join("rewrite"), folder.join("rewrite.debug"));
         fs::copy(path, &stripped).with_context(|| format!("copying {}", path.display()))?;
-        let mut keep = Command::new("objcopy");
+        let mut keep = Command::new(architecture.objcopy());
         cargo::run(keep.arg("--only-keep-debug").args([&stripped, &symbols]))?;
-        let mut strip = Command::new("objcopy");
+        let mut strip = Command::new(architecture.objcopy());
         let link = format!("--add-gnu-debuglink={}", symbols.display());
         cargo::run(strip.args(["--strip-all", &link]).arg(&stripped))?;
-        Ok(Self { path: stripped, symbols, linkage: Linkage::Host })
+        Ok(Self { path: stripped, symbols, linkage, architecture })
     }
 }
 
 /// The build of a binary with fixed names in place of this machine's folders. cargo-auditable adds the list of crates.
-fn reproducible_build(build: &Path, time: u64) -> Result<Command> {
-    let flags = remapped_paths(build)?;
+fn reproducible_build(architecture: Architecture, build: &Path, time: u64) -> Result<Command> {
+    let paths = remapped_paths(build)?;
+    let linker = architecture.linker_flags().iter().map(|flag| (*flag).to_owned());
+    let flags: Vec<_> = paths.iter().cloned().chain(linker).collect();
     let mut auditable = cargo::command();
     auditable
         .args(["auditable", "build", "--locked", "--release", "--package", "tunnel-user"])
-        .args(["--bin", "rewrite", "--target", STATIC_TARGET, "--target-dir"])
+        .args(["--bin", "rewrite", "--target", architecture.static_target(), "--target-dir"])
         .arg(build)
         .env("SOURCE_DATE_EPOCH", time.to_string())
         // tunnel-user's build script hands these to the build of the eBPF programs.
-        .env("REWRITE_REMAPPED_PATHS", flags.join("\n"))
+        .env("REWRITE_REMAPPED_PATHS", paths.join("\n"))
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
     Ok(auditable)
 }
@@ -100,16 +111,55 @@ fn remapped_paths(build: &Path) -> Result<Vec<String>> {
     ])
 }
 
+/// Fails if the binary is for another architecture.
+fn require_machine(binary: &Path, architecture: Architecture) -> Result<()> {
+    let bytes = fs::read(binary).with_context(|| format!("reading {}", binary.display()))?;
+    let machine = elf_machine(&bytes);
+    let machine = machine.with_context(|| format!("{} is no ELF file", binary.display()))?;
+    ensure!(
+        machine == architecture.elf_machine(),
+        "{} is for the ELF machine {machine}, and {} is {}",
+        binary.display(),
+        architecture.name(),
+        architecture.elf_machine()
+    );
+    Ok(())
+}
+
+/// The field `e_machine` in the header of a little-endian ELF file (elf(5)), or `None` of another file.
+fn elf_machine(bytes: &[u8]) -> Option<u16> {
+    let header = bytes.strip_prefix(b"\x7fELF")?;
+    // Four bytes precede this slice, and e_machine has the offset 18.
+    header.get(14..16)?.try_into().ok().map(u16::from_le_bytes)
+}
+
 /// Fails if the binary names a dynamic loader.
-fn require_static(binary: &Path) -> Result<()> {
+fn require_static(binary: &Path, architecture: Architecture) -> Result<()> {
     let mut headers = Command::new("readelf");
     headers.args(["--program-headers", "--wide"]).arg(binary);
     let listed = headers.output().with_context(|| format!("starting {headers:?}"))?;
     ensure!(listed.status.success(), "{headers:?}: {}", String::from_utf8_lossy(&listed.stderr));
     ensure!(
         !String::from_utf8_lossy(&listed.stdout).contains("INTERP"),
-        "{} needs a dynamic loader\n  help: build it with --target {STATIC_TARGET}",
-        binary.display()
+        "{} needs a dynamic loader\n  help: build it with --target {}",
+        binary.display(),
+        architecture.static_target()
     );
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_machine_of_an_elf_file_is_in_its_header() {
+        let mut header = b"\x7fELF\x02\x01\x01".to_vec();
+        header.resize(16, 0);
+        // ET_EXEC, and then EM_AARCH64.
+        header.extend([2, 0, 183, 0]);
+        assert_eq!(elf_machine(&header), Some(Architecture::Aarch64.elf_machine()));
+        assert_eq!(elf_machine(&header[..19]), None);
+        assert_eq!(elf_machine(b"#!/bin/sh\nexec rewrite \"$@\"\n"), None);
+    }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
+use super::binary::PackagedBinary;
 use super::formats::gzip;
 use super::tree::remove_former;
 use super::{deb, licences, packaged};
@@ -65,13 +66,13 @@ impl File {
 }
 
 /// The files, sorted by path, with `binary` as the command. Generated ones are written below `folder` first.
-pub fn files(binary: &Path, folder: &Path, time: u64) -> Result<Vec<File>> {
+pub fn files(binary: &PackagedBinary, folder: &Path, time: u64) -> Result<Vec<File>> {
     let news = read(&workspace().join("CHANGELOG.md"))?;
     let mut files = vec![
-        File::program("usr/bin/rewrite", binary)?,
+        File::program("usr/bin/rewrite", &binary.path)?,
         File::program("usr/lib/rewrite/attach-again", &packaged("hooks/attach-again"))?,
         File::program(format!("{HOOKS}/ifupdown/rewrite"), &packaged("hooks/ifupdown/rewrite"))?,
-        File::text(format!("{DOC}/licences-of-crates.txt"), licences::text()?),
+        File::text(format!("{DOC}/licences-of-crates.txt"), licences::text(binary.architecture)?),
         File::compressed(&format!("{DOC}/changelog"), deb::changelog(time)?.as_bytes())?,
         File::compressed(&format!("{DOC}/NEWS"), &news)?,
     ];

@@ -11,6 +11,7 @@ use super::contents::{DESCRIPTION, File, SUMMARY};
 use super::formats::{listed_files, require_contents};
 use super::tree::Tree;
 use super::{VERSION, packaged};
+use crate::architecture::Architecture;
 
 /// A name, and no person: the repository from which a reader has the package is the way to its maintainers.
 const MAINTAINER: &str = "maintainers of rewrite <rewrite@localhost>";
@@ -19,8 +20,14 @@ const SCRIPTS: [&str; 3] = ["postinst", "prerm", "postrm"];
 /// The tags of lintian that a binary linked with the host's libc adds: the package depends on nothing.
 const TAGS_OF_HOST_LIBC: &str = "undeclared-elf-prerequisites,missing-dependency-on-libc";
 
-/// Packs a .deb from `files`, with its tree in `folder`, and returns its path.
-pub fn pack(files: &[File], folder: &Path, time: u64, to: &Path) -> Result<PathBuf> {
+/// Packs a .deb for an architecture from `files`, with its tree in `folder`, and returns its path.
+pub fn pack(
+    architecture: Architecture,
+    files: &[File],
+    folder: &Path,
+    time: u64,
+    to: &Path,
+) -> Result<PathBuf> {
     let tree = Tree::write(folder, files, time)?;
     let mut md5sum = Command::new("md5sum");
     md5sum.arg("--").args(files.iter().map(|file| &file.path)).current_dir(&tree.root);
@@ -28,7 +35,7 @@ pub fn pack(files: &[File], folder: &Path, time: u64, to: &Path) -> Result<PathB
     let configuration = files.iter().filter(|file| file.is_configuration());
     let conffiles = configuration.map(|file| format!("/{}\n", file.path)).collect();
     let mut control_files = vec![
-        File::text("DEBIAN/control", control(files)),
+        File::text("DEBIAN/control", control(architecture, files)),
         File::text("DEBIAN/md5sums", sums),
         File::text("DEBIAN/conffiles", conffiles),
     ];
@@ -67,14 +74,15 @@ pub fn check(deb: &Path, linkage: Linkage) -> Result<()> {
 }
 
 /// The control file. The binary is static, so the package depends on nothing.
-fn control(files: &[File]) -> String {
+fn control(architecture: Architecture, files: &[File]) -> String {
     // dpkg counts in units of 1024 bytes, and each file as whole units.
     let size: usize = files.iter().map(|file| file.bytes.len().div_ceil(1024)).sum();
     let description: String = DESCRIPTION.iter().map(|line| format!(" {line}\n")).collect();
     format!(
-        "Package: rewrite\nVersion: {VERSION}\nArchitecture: amd64\nMaintainer: {MAINTAINER}\n\
+        "Package: rewrite\nVersion: {VERSION}\nArchitecture: {}\nMaintainer: {MAINTAINER}\n\
          Installed-Size: {size}\nSection: net\nPriority: optional\nSuggests: nftables | iptables\n\
-         Description: {SUMMARY}\n{description}"
+         Description: {SUMMARY}\n{description}",
+        architecture.debian()
     )
 }
 
@@ -103,7 +111,14 @@ mod tests {
     #[test]
     fn the_control_file_counts_each_file_in_whole_units_of_1024_bytes() {
         let files = [File::text("a", "x".into()), File::text("b", "x".repeat(1025))];
-        assert!(control(&files).contains("\nInstalled-Size: 3\n"), "{}", control(&files));
+        let control = control(Architecture::X86_64, &files);
+        assert!(control.contains("\nInstalled-Size: 3\n"), "{control}");
+    }
+
+    #[test]
+    fn dpkg_learns_the_architecture_by_debians_name() {
+        let control = control(Architecture::Aarch64, &[]);
+        assert!(control.contains("\nArchitecture: arm64\n"), "{control}");
     }
 
     #[test]

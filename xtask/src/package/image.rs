@@ -15,6 +15,7 @@ use super::VERSION;
 use super::contents::LICENCE;
 use super::formats::{archive, gzip};
 use super::tree::{Tree, remove_former};
+use crate::architecture::Architecture;
 
 /// The files of the layer. A static binary needs no other file.
 const FILES: [&str; 3] = [
@@ -23,13 +24,13 @@ const FILES: [&str; 3] = [
     "usr/share/doc/rewrite/licences-of-crates.txt",
 ];
 
-/// Writes the image, with its layout in `layout` first, and returns the path of the archive.
-pub fn write(tree: &Tree, layout: &Path, to: &Path) -> Result<PathBuf> {
+/// Writes the image for an architecture, with its layout in `layout` first, and returns the path of the archive.
+pub fn write(architecture: Architecture, tree: &Tree, layout: &Path, to: &Path) -> Result<PathBuf> {
     remove_former(layout)?;
     let blobs = layout.join("blobs/sha256");
     fs::create_dir_all(&blobs).with_context(|| format!("making {}", blobs.display()))?;
     let layer = archive(tree, &FILES)?;
-    let config = config(&digest(&layer), tree)?;
+    let config = config(architecture, &digest(&layer), tree)?;
     let manifest = json!({
         "schemaVersion": 2,
         "mediaType": "application/vnd.oci.image.manifest.v1+json",
@@ -47,12 +48,12 @@ pub fn write(tree: &Tree, layout: &Path, to: &Path) -> Result<PathBuf> {
     Ok(to.to_owned())
 }
 
-fn config(layer: &str, tree: &Tree) -> Result<Value> {
+fn config(architecture: Architecture, layer: &str, tree: &Tree) -> Result<Value> {
     let mut date = Command::new("date");
     date.args(["--utc", "+%Y-%m-%dT%H:%M:%SZ", &format!("--date=@{}", tree.time)]);
     Ok(json!({
         "created": process::run(&mut date)?.trim(),
-        "architecture": "amd64",
+        "architecture": architecture.debian(),
         "os": "linux",
         "config": {
             "Entrypoint": ["/usr/bin/rewrite"],
@@ -97,5 +98,13 @@ mod tests {
         // FIPS 180-2, appendix B.1.
         let expected = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(digest(b"abc"), expected);
+    }
+
+    #[test]
+    fn a_container_runtime_learns_the_architecture_of_the_binary() {
+        let tree = Tree { root: PathBuf::new(), time: 0 };
+        let config = config(Architecture::Aarch64, &digest(b"layer"), &tree).expect("a config");
+        // The names are Go's: config.md of the specification, property `architecture`.
+        assert_eq!(config["architecture"], "arm64");
     }
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use crate::setup::STATIC_TARGET;
+use crate::architecture::Architecture;
 use crate::{cargo, workspace};
 
 /// The crates whose dependencies are in the binary: the command, and the eBPF programs in it.
@@ -17,8 +17,8 @@ const ROOTS: [&str; 2] = ["tunnel-user", "tunnel-ebpf"];
 /// The beginnings of the names of licence files, in capitals.
 const NAMES: [&str; 5] = ["LICENSE", "LICENCE", "COPYING", "COPYRIGHT", "NOTICE"];
 
-/// The list of crates with their licences, and the text of every licence file.
-pub fn text() -> Result<String> {
+/// The list of crates in the binary of an architecture, with their licences, and the text of every licence file.
+pub fn text(architecture: Architecture) -> Result<String> {
     let mut metadata = cargo::command();
     metadata.args([
         "metadata",
@@ -26,7 +26,7 @@ pub fn text() -> Result<String> {
         "--format-version",
         "1",
         "--filter-platform",
-        STATIC_TARGET,
+        architecture.static_target(),
     ]);
     let output = metadata.output().context("starting cargo metadata")?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

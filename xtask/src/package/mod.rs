@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
+use crate::architecture::Architecture;
 use crate::{lock, workspace};
 
 use binary::{Linkage, PackagedBinary};
@@ -30,6 +31,8 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub enum Request {
     /// The packages to publish, with the static binary.
     Static {
+        /// The architecture of the hosts that run the binary.
+        architecture: Architecture,
         /// The folder for the packages.
         out: PathBuf,
         /// Build a second time, and compare.
@@ -42,6 +45,8 @@ pub enum Request {
 /// The paths of the packages.
 #[derive(Debug)]
 pub struct Packages {
+    /// The architecture of the hosts that run the binary.
+    pub architecture: Architecture,
     /// The .deb.
     pub deb: PathBuf,
     /// The .rpm.
@@ -70,11 +75,12 @@ pub fn run(request: &Request) -> Result<Packages> {
     let folder = folder.canonicalize().with_context(|| format!("finding {}", folder.display()))?;
     let time = binary::time_of_last_commit()?;
     let packages = match request {
-        Request::Static { out, check_reproducible } => {
-            let binary = PackagedBinary::build_static(&folder.join("build"), time)?;
+        Request::Static { architecture, out, check_reproducible } => {
+            let build = folder.join("build");
+            let binary = PackagedBinary::build_static(*architecture, &build, time)?;
             let packages = pack(&binary, &folder, out, time)?;
             if *check_reproducible {
-                reproducible::check(&packages, &folder, time)?;
+                reproducible::check(*architecture, &packages, &folder, time)?;
             }
             packages
         }
@@ -94,16 +100,22 @@ pub fn run(request: &Request) -> Result<Packages> {
 /// Packs `binary`, with intermediate files in `folder`, and returns the paths of the packages in `out`.
 fn pack(binary: &PackagedBinary, folder: &Path, out: &Path, time: u64) -> Result<Packages> {
     fs::create_dir_all(out).with_context(|| format!("making {}", out.display()))?;
-    let files = contents::files(&binary.path, folder, time)?;
+    let files = contents::files(binary, folder, time)?;
     let tree = Tree::write(&folder.join("tree"), &files, time)?;
-    let named = |ending: &str| out.join(format!("rewrite-{VERSION}-x86_64.{ending}"));
-    let deb = out.join(format!("rewrite_{VERSION}_amd64.deb"));
+    let architecture = binary.architecture;
+    let named =
+        |ending: &str| out.join(format!("rewrite-{VERSION}-{}.{ending}", architecture.name()));
+    let deb = out.join(format!("rewrite_{VERSION}_{}.deb", architecture.debian()));
     let packages = Packages {
-        deb: deb::pack(&files, &folder.join("deb"), time, &deb)?,
-        rpm: rpm::pack(&files, &folder.join("rpm"), time, &named("rpm"))?,
+        architecture,
+        deb: deb::pack(architecture, &files, &folder.join("deb"), time, &deb)?,
+        rpm: rpm::pack(architecture, &files, &folder.join("rpm"), time, &named("rpm"))?,
         tarball: formats::tarball(&tree, &named("tar.gz"))?,
         image: match binary.linkage {
-            Linkage::Static => Some(image::write(&tree, &folder.join("image"), &named("oci.tar"))?),
+            Linkage::Static => {
+                let layout = folder.join("image");
+                Some(image::write(architecture, &tree, &layout, &named("oci.tar"))?)
+            }
             Linkage::Host => None,
         },
         symbols: formats::symbols(binary, &named("debug.gz"))?,

@@ -9,13 +9,20 @@ use super::binary::PackagedBinary;
 use super::image::digest;
 use super::tree::remove_former;
 use super::{Packages, pack};
+use crate::architecture::Architecture;
 
-/// Fails if a second build differs from `packages`. `folder` is the folder of the first build's intermediate files.
-pub fn check(packages: &Packages, folder: &Path, time: u64) -> Result<()> {
+/// Fails if a second build for an architecture differs from `packages`. `folder` is the folder of the first build's
+/// intermediate files.
+pub fn check(
+    architecture: Architecture,
+    packages: &Packages,
+    folder: &Path,
+    time: u64,
+) -> Result<()> {
     let again = folder.join("again");
     remove_former(&again)?;
     let out = again.join("out");
-    let binary = PackagedBinary::build_static(&again.join("build"), time)?;
+    let binary = PackagedBinary::build_static(architecture, &again.join("build"), time)?;
     let second = pack(&binary, &again, &out, time)?;
     let mut different = Vec::new();
     for (first, second) in packages.paths().zip(second.paths()) {

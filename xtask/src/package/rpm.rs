@@ -12,6 +12,7 @@ use super::contents::{DESCRIPTION, File, LICENCE, SUMMARY};
 use super::formats::{absolute, listed_files, require_contents};
 use super::tree::Tree;
 use super::{VERSION, packaged};
+use crate::architecture::Architecture;
 
 /// The scripts, and their names in a spec file.
 const SCRIPTS: [(&str, &str); 3] = [("postinst", "post"), ("prerm", "preun"), ("postrm", "postun")];
@@ -28,15 +29,22 @@ const SETTINGS: [&str; 8] = [
     "source_date_epoch_from_changelog 0",
 ];
 
-/// Packs an .rpm from `files`, with its tree in `folder`, and returns its path.
-pub fn pack(files: &[File], folder: &Path, time: u64, to: &Path) -> Result<PathBuf> {
+/// Packs an .rpm for an architecture from `files`, with its tree in `folder`, and returns its path.
+pub fn pack(
+    architecture: Architecture,
+    files: &[File],
+    folder: &Path,
+    time: u64,
+    to: &Path,
+) -> Result<PathBuf> {
     let files: Vec<_> = files.iter().filter(|file| !is_debian(file)).map(for_rpm).collect();
     let tree = Tree::write(&folder.join("files"), &files, time)?;
     let top = folder.join("rpmbuild");
     let spec = folder.join("rewrite.spec");
     fs::write(&spec, spec_text(&files, &tree.root)?).context("writing the spec file")?;
     let mut rpm = Command::new("rpmbuild");
-    rpm.args(["-bb", "--quiet", "--target", "x86_64-linux"]);
+    let platform = format!("{}-linux", architecture.name());
+    rpm.args(["-bb", "--quiet", "--target", &platform]);
     let top_setting = format!("_topdir {}", top.display());
     let name_setting = "_build_name_fmt rewrite.rpm";
     for setting in SETTINGS.iter().copied().chain([top_setting.as_str(), name_setting]) {

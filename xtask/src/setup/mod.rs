@@ -8,6 +8,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 use nix::unistd::geteuid;
 
+use crate::architecture::Architecture;
 use crate::{lock, progress};
 pub use requirement::sysroot;
 use requirement::{CARGO_PROGRAMS, CargoProgram, DEBIAN_PROGRAMS, Requirement, Source};
@@ -15,9 +16,6 @@ use requirement::{CARGO_PROGRAMS, CargoProgram, DEBIAN_PROGRAMS, Requirement, So
 /// The version of bpf-linker that works with rustc's LLVM, and LLVM's version; see docs/decisions/0002.
 const BPF_LINKER: &str = "0.13.0";
 const LLVM: &str = "22";
-/// The target of the packages' binary: statically linked with musl, so that one binary runs on every distribution. The
-/// target brings its libc along, so that no C compiler for musl is necessary.
-pub const STATIC_TARGET: &str = "x86_64-unknown-linux-musl";
 
 /// The purpose of a requirement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,10 +38,10 @@ pub enum Purpose {
     Mutants,
     /// Packing the packages.
     Package,
-    /// Building their static binary.
-    StaticBinary,
-    /// Installing the packages in root file systems.
-    TryPackage,
+    /// Building their static binary for an architecture.
+    StaticBinary(Architecture),
+    /// Installing the packages for an architecture in root file systems.
+    TryPackage(Architecture),
 }
 
 impl Purpose {
@@ -58,8 +56,10 @@ impl Purpose {
         Self::Lint,
         Self::Mutants,
         Self::Package,
-        Self::StaticBinary,
-        Self::TryPackage,
+        Self::StaticBinary(Architecture::X86_64),
+        Self::StaticBinary(Architecture::Aarch64),
+        Self::TryPackage(Architecture::X86_64),
+        Self::TryPackage(Architecture::Aarch64),
     ];
 }
 
@@ -127,12 +127,16 @@ fn missing(purposes: &[Purpose]) -> Result<Vec<Requirement>> {
             source: Source::BpfLinker,
         });
     }
-    if purposes.contains(&Purpose::StaticBinary) && !requirement::has_target(STATIC_TARGET)? {
-        missing.push(Requirement {
-            name: STATIC_TARGET,
-            reason: "the packages' binary is static, with musl in place of the host's libc",
-            source: Source::RustupTarget(STATIC_TARGET),
-        });
+    for purpose in purposes {
+        let Purpose::StaticBinary(architecture) = purpose else { continue };
+        let target = architecture.static_target();
+        if !requirement::has_target(target)? {
+            missing.push(Requirement {
+                name: target,
+                reason: "the packages' binary is static, with musl in place of the host's libc",
+                source: Source::RustupTarget(target),
+            });
+        }
     }
     if purposes.contains(&Purpose::Test) && !requirement::has_gluster_driver() {
         missing.push(Requirement {

@@ -9,6 +9,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 
 use super::Purpose;
+use crate::architecture::Architecture;
 
 /// A missing requirement.
 #[derive(Clone, Copy, Debug)]
@@ -87,7 +88,7 @@ pub const CARGO_PROGRAMS: &[CargoProgram] = &[
         package: "cargo-auditable",
         version: "0.7.7",
         reason: "puts the list of crates into the packages' binary",
-        purposes: &[Purpose::StaticBinary],
+        purposes: STATIC,
     },
 ];
 
@@ -118,7 +119,7 @@ const LABS: &[Purpose] = &[
     Purpose::Vm,
     Purpose::Bench,
     Purpose::Managers,
-    Purpose::TryPackage,
+    Purpose::TryPackage(Architecture::X86_64),
 ];
 const TESTS: &[Purpose] = &[Purpose::Test, Purpose::Vm, Purpose::Bench];
 const GLUSTER: &[Purpose] = &[Purpose::Test];
@@ -127,8 +128,18 @@ const SCREEN: &[Purpose] = &[Purpose::Test];
 const METRICS: &[Purpose] = &[Purpose::Test];
 const ANSIBLE: &[Purpose] = &[Purpose::Test];
 const VM: &[Purpose] = &[Purpose::Vm];
+const X86_64: &[Purpose] = &[Purpose::StaticBinary(Architecture::X86_64)];
+const AARCH64: &[Purpose] = &[Purpose::StaticBinary(Architecture::Aarch64)];
+const STATIC: &[Purpose] =
+    &[Purpose::StaticBinary(Architecture::X86_64), Purpose::StaticBinary(Architecture::Aarch64)];
+const ARM_GUEST: &[Purpose] = &[Purpose::TryPackage(Architecture::Aarch64)];
+const GUESTS: &[Purpose] = &[Purpose::Vm, Purpose::TryPackage(Architecture::Aarch64)];
 const MANAGERS: &[Purpose] = &[Purpose::Managers];
-const ROOTS: &[Purpose] = &[Purpose::Managers, Purpose::TryPackage];
+const ROOTS: &[Purpose] = &[
+    Purpose::Managers,
+    Purpose::TryPackage(Architecture::X86_64),
+    Purpose::TryPackage(Architecture::Aarch64),
+];
 const PACKAGE: &[Purpose] = &[Purpose::Package];
 const BENCH: &[Purpose] = &[Purpose::Bench];
 const WIREGUARD: &[Purpose] = &[Purpose::Vm, Purpose::Bench];
@@ -169,15 +180,28 @@ pub const DEBIAN_PROGRAMS: &[DebianProgram] = &[
     program("wireguard-go", "wireguard-go", BENCH, "a tunnel to compare with"),
     program("wg", "wireguard-tools", WIREGUARD, "configures WireGuard"),
     program("qemu-system-x86_64", "qemu-system-x86", VM, "boots other kernels"),
-    program("depmod", "kmod", VM, "lists the dependencies of another kernel's modules"),
+    program("qemu-system-aarch64", "qemu-system-arm", ARM_GUEST, "boots a kernel for aarch64"),
+    program("depmod", "kmod", GUESTS, "lists the dependencies of another kernel's modules"),
     program("modprobe", "kmod", VM, "loads them"),
     program("strip", "binutils", VM, "makes the tests small enough to boot with"),
-    program("apt-cache", "apt", VM, "finds kernels in Debian's archive"),
-    program("dpkg", "dpkg", VM, "unpacks them"),
+    program("apt-cache", "apt", GUESTS, "finds kernels in Debian's archive"),
+    program("dpkg", "dpkg", GUESTS, "unpacks them"),
     program("mmdebstrap", "mmdebstrap", ROOTS, "makes root file systems of Debian"),
     program("systemd-nspawn", "systemd-container", MANAGERS, "boots it"),
     program("dnsmasq", "dnsmasq-base", MANAGERS, "leases it an address"),
     program("readelf", "binutils", PACKAGE, "shows that the packages' binary is static"),
+    program(
+        Architecture::X86_64.objcopy(),
+        "binutils-x86-64-linux-gnu",
+        X86_64,
+        "moves the symbols out of the packages' binary",
+    ),
+    program(
+        Architecture::Aarch64.objcopy(),
+        "binutils-aarch64-linux-gnu",
+        AARCH64,
+        "moves the symbols out of a binary for aarch64, which the host's objcopy does not know",
+    ),
     program("dpkg-deb", "dpkg", PACKAGE, "packs the .deb"),
     program("rpmbuild", "rpm", PACKAGE, "packs the .rpm"),
     program("gzip", "gzip", PACKAGE, "compresses the packages"),

@@ -9,6 +9,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail, ensure};
 
 use super::package::{self, Flavour, Package};
+use crate::architecture::Architecture;
 use crate::progress;
 
 /// The archive's suites with kernels, oldest first.
@@ -21,16 +22,18 @@ const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 /// The archive with fetched package lists.
 pub struct Archive {
     folder: PathBuf,
+    /// The architecture of the packages.
+    architecture: Architecture,
     /// apt's messages about suites that apt could not fetch.
     messages: String,
 }
 
 impl Archive {
-    /// Fetches the package lists. The error of [`Self::newest`] names the suites that can't be fetched.
+    /// Fetches the lists of the packages for an architecture. The error of [`Self::newest`] names the suites that can't be fetched.
     ///
     /// # Errors
     /// When the host's apt sources do not include Debian's archive.
-    pub fn fetch_lists(folder: &Path) -> Result<Self> {
+    pub fn fetch_lists(folder: &Path, architecture: Architecture) -> Result<Self> {
         for inner in ["sources", "state/lists/partial", "cache/archives/partial"] {
             let inner = folder.join(inner);
             fs::create_dir_all(&inner).with_context(|| format!("creating {}", inner.display()))?;
@@ -41,11 +44,16 @@ impl Archive {
         let sources = sources(&indexes()?)?;
         fs::write(folder.join("sources/debian.sources"), sources)
             .context("writing apt's sources")?;
-        let mut archive = Self { folder, messages: String::new() };
+        let mut archive = Self { folder, architecture, messages: String::new() };
         if let Err(error) = progress::run("apt-get update", archive.apt("apt-get").arg("update")) {
             archive.messages = format!("\n{error:#}");
         }
         Ok(archive)
+    }
+
+    /// The architecture of the packages.
+    pub const fn architecture(&self) -> Architecture {
+        self.architecture
     }
 
     /// The newest kernel of a series, such as `6.1`, and its packages.
@@ -54,7 +62,8 @@ impl Archive {
     /// When the archive has no such kernel; the error contains apt's messages.
     pub fn newest(&self, series: &str, flavour: Flavour) -> Result<Vec<Package>> {
         let names = self.ask(&["pkgnames", &format!("linux-image-{series}")])?;
-        let images: Vec<_> = names.lines().filter(|name| flavour.is_image(name, series)).collect();
+        let is_image = |name: &&str| flavour.is_image(self.architecture, name, series);
+        let images: Vec<_> = names.lines().filter(is_image).collect();
         let described = if images.is_empty() {
             String::new()
         } else {
@@ -64,7 +73,7 @@ impl Archive {
         let Some(image) = images.into_iter().max_by_key(Package::version_numbers) else {
             bail!(
                 "Debian's archive has no linux-image-{series}…{} in {SUITES} {SECURITY_SUITES}{}",
-                flavour.suffix(),
+                flavour.suffix(self.architecture),
                 self.messages
             );
         };
@@ -125,8 +134,8 @@ impl Archive {
             format!("Dir::Cache={folder}/cache"),
             "Dir::Etc::sourcelist=/dev/null".to_owned(),
             format!("Dir::Etc::sourceparts={folder}/sources"),
-            "APT::Architecture=amd64".to_owned(),
-            "APT::Architectures=amd64".to_owned(),
+            format!("APT::Architecture={}", self.architecture.debian()),
+            format!("APT::Architectures={}", self.architecture.debian()),
             "Acquire::Languages=none".to_owned(),
             "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false".to_owned(),
             // The lists of old releases are signed, but their validity has expired.

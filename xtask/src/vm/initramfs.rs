@@ -27,6 +27,18 @@ pub fn common(script: &str, programs: &[&str]) -> Result<Files> {
     Ok(files)
 }
 
+/// The guest's files with the programs below `root`, a root file system of a Debian release, in place of the host's.
+///
+/// # Errors
+/// When a file can't be read.
+pub fn of_root(script: &str, root: &Path) -> Result<Files> {
+    let mut files = Files::default();
+    programs::add_root(&mut files, root)?;
+    files.text("init", INIT);
+    files.text("guest.sh", script);
+    Ok(files)
+}
+
 /// Adds a locally built program without its debug information, which is most of the program. Keeps the
 /// stripped copy in `folder`.
 ///

@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use super::archive::Archive;
 use super::package::Flavour;
+use crate::architecture::Architecture;
 use crate::progress;
 
 /// An unpacked kernel.
@@ -17,18 +18,26 @@ pub struct Kernel {
     pub series: String,
     /// The kernel's release, as in `uname -r`.
     pub release: String,
+    /// The architecture of the machines that boot it.
+    pub architecture: Architecture,
     folder: PathBuf,
 }
 
 impl Kernel {
-    /// The kernel of a series that an earlier run unpacked below `cache`, or `None` if there is no such kernel.
-    pub fn unpacked(cache: &Path, series: &str, flavour: Flavour) -> Result<Option<Self>> {
+    /// The kernel of a series that an earlier run unpacked below `cache`, or `None` if there is no such kernel. A cache
+    /// has the kernels for one architecture.
+    pub fn unpacked(
+        cache: &Path,
+        architecture: Architecture,
+        series: &str,
+        flavour: Flavour,
+    ) -> Result<Option<Self>> {
         let folder = cache.join(folder_name(series, flavour));
         if !folder.exists() {
             return Ok(None);
         }
         let release = only_entry(&folder.join("lib/modules"))?;
-        Ok(Some(Self { series: series.to_owned(), release, folder }))
+        Ok(Some(Self { series: series.to_owned(), release, architecture, folder }))
     }
 
     /// Fetches the newest kernel of a series, and unpacks it below `cache`.
@@ -50,7 +59,8 @@ impl Kernel {
         arrange(&unpacked, &folder)?;
         fs::rename(&folder, &whole)
             .with_context(|| format!("moving the kernel to {}", whole.display()))?;
-        Self::unpacked(cache, series, flavour)?.context("the kernel that was just unpacked is gone")
+        Self::unpacked(cache, archive.architecture(), series, flavour)?
+            .context("the kernel that was just unpacked is gone")
     }
 
     /// The compressed image that qemu boots.

@@ -15,6 +15,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use testkit::lab::Nic;
 
 use super::cpio::Files;
+use super::emulator;
 use super::initramfs;
 use super::kernel::Kernel;
 use super::nics;
@@ -162,23 +163,17 @@ impl Machine<'_> {
             // The kernel ends qemu if this process ends for any reason.
             .args(["--pdeathsig", "KILL"])
             .args(nics::wires(self.nics))
-            .arg("qemu-system-x86_64")
-            // Use a single thread: with one thread per processor, a processor may continue to run old code
-            // after the other processor has patched it. Both processors of a Debian 6.1 then take the same
-            // int3 forever, because the kernel makes them retry an instruction that is no longer an int3
-            // (arch/x86/kernel/kprobes/core.c, kprobe_int3_handler).
-            .args(["-machine", "q35", "-cpu", "max", "-accel", "tcg,thread=single"])
+            .args(emulator::command(self.kernel.architecture))
             .args(["-smp", &self.processors.to_string(), "-m", MEMORY])
             .args(self.clock.options())
             .args(["-nodefaults", "-display", "none", "-no-reboot"])
             .args(nics::devices(self.nics))
-            .args(["-serial", &format!("file:{}", kernel_log.display()), "-serial", "stdio"])
+            .args(emulator::serial_ports(self.kernel.architecture, kernel_log))
             .arg("-kernel")
             .arg(self.kernel.image())
             .arg("-initrd")
             .arg(initramfs)
-            // The kernel reboots after a panic, and -no-reboot then ends the machine.
-            .args(["-append", "console=ttyS0 loglevel=5 oops=panic panic=-1"])
+            .args(["-append", &emulator::kernel_parameters(self.kernel.architecture)])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

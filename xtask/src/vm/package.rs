@@ -1,5 +1,7 @@
 //! Parses the output of `apt-cache show` about Debian packages with kernels.
 
+use crate::architecture::Architecture;
+
 /// A Debian package.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Package {
@@ -39,17 +41,19 @@ pub enum Flavour {
 
 impl Flavour {
     /// The suffix of the packages' names.
-    pub const fn suffix(self) -> &'static str {
-        match self {
-            Self::Cloud => "-cloud-amd64",
-            Self::Generic => "-amd64",
-        }
+    pub fn suffix(self, architecture: Architecture) -> String {
+        let build = match self {
+            Self::Cloud => "-cloud",
+            Self::Generic => "",
+        };
+        format!("{build}-{}", architecture.debian())
     }
 
-    /// True if a package contains a kernel of this flavour and of a series, such as `6.1`. False for a kernel
-    /// of 6.12, an unsigned or debug package, and the metapackage of the newest kernel.
-    pub fn is_image(self, name: &str, series: &str) -> bool {
-        let version = name.strip_prefix(IMAGE).and_then(|name| name.strip_suffix(self.suffix()));
+    /// True if a package contains a kernel of this flavour, of an architecture, and of a series, such as `6.1`. False
+    /// for a kernel of 6.12, an unsigned or debug package, and the metapackage of the newest kernel.
+    pub fn is_image(self, architecture: Architecture, name: &str, series: &str) -> bool {
+        let suffix = self.suffix(architecture);
+        let version = name.strip_prefix(IMAGE).and_then(|name| name.strip_suffix(&suffix));
         let rest = version.and_then(|version| version.strip_prefix(series));
         let of_another = |rest: &str| ["-cloud", "-rt"].iter().any(|end| rest.ends_with(end));
         rest.is_some_and(|rest| rest.starts_with('.') && !of_another(rest))
@@ -91,9 +95,18 @@ mod tests {
             ("linux-image-6.1.0-56-cloud-amd64-dbg", None),
         ] {
             for flavour in [Flavour::Cloud, Flavour::Generic] {
-                assert_eq!(flavour.is_image(name, "6.1"), of == Some(flavour), "{name}");
+                let is_image = flavour.is_image(Architecture::X86_64, name, "6.1");
+                assert_eq!(is_image, of == Some(flavour), "{name}");
             }
         }
+    }
+
+    #[test]
+    fn a_kernel_for_arm_is_found_among_those_for_arm_alone() {
+        let name = "linux-image-6.1.0-56-cloud-arm64";
+        assert!(Flavour::Cloud.is_image(Architecture::Aarch64, name, "6.1"));
+        assert!(!Flavour::Generic.is_image(Architecture::Aarch64, name, "6.1"));
+        assert!(!Flavour::Cloud.is_image(Architecture::X86_64, name, "6.1"));
     }
 
     #[test]

@@ -54,16 +54,19 @@ pub const COMMON: &[&str] = &[
 /// Folders of files that the programs open at run time. `ldd` does not list these files.
 const FOLDERS: &[&str] = &["/etc/iproute2", "/usr/lib/x86_64-linux-gnu/xtables"];
 
+/// The folders whose files are below /usr, so that the guest has them even if the host or the root is an older system
+/// that keeps the two trees apart.
+const MERGED: [&str; 4] = ["bin", "sbin", "lib", "lib64"];
+/// The folders of a root file system that the guest gets.
+const OF_ROOT: [&str; 9] =
+    ["bin", "etc", "lib", "lib64", "sbin", "usr/bin", "usr/lib", "usr/lib64", "usr/sbin"];
+
 /// Adds [`COMMON`], and the programs in `more`.
 ///
 /// # Errors
 /// When a program is missing on the host.
 pub fn add_to(files: &mut Files, more: &[&str]) -> Result<()> {
-    // Link /bin, /sbin, /lib and /lib64 to the folders in /usr: the guest has the files of these four folders below
-    // /usr, even if the host is an older system that keeps the two trees apart.
-    for folder in ["bin", "sbin", "lib", "lib64"] {
-        files.link(folder, format!("usr/{folder}"));
-    }
+    link_merged(files);
     for name in COMMON.iter().chain(more) {
         let path = find(name)?;
         add(files, in_guest(&path), &path)?;
@@ -71,9 +74,56 @@ pub fn add_to(files: &mut Files, more: &[&str]) -> Result<()> {
     for folder in FOLDERS {
         add_folder(files, Path::new(folder))?;
     }
+    add_root_user(files);
+    Ok(())
+}
+
+/// Adds the programs, libraries and settings below `root`, a root file system of a Debian release.
+///
+/// # Errors
+/// When a file can't be read.
+pub fn add_root(files: &mut Files, root: &Path) -> Result<()> {
+    link_merged(files);
+    for folder in OF_ROOT.map(|folder| root.join(folder)) {
+        // A release with one tree has links in place of four of these folders.
+        if folder.is_dir() && !folder.is_symlink() {
+            add_tree(files, root, &folder)?;
+        }
+    }
+    add_root_user(files);
+    Ok(())
+}
+
+/// Adds the files and links in a folder below `root`, and in the folders in it.
+fn add_tree(files: &mut Files, root: &Path, folder: &Path) -> Result<()> {
+    let entries = fs::read_dir(folder).with_context(|| format!("listing {}", folder.display()))?;
+    for entry in entries {
+        let path = entry.with_context(|| format!("listing {}", folder.display()))?.path();
+        let within = path.strip_prefix(root).context("a file is below its root")?;
+        if path.is_symlink() {
+            let target = fs::read_link(&path);
+            files.link(
+                in_guest(within),
+                target.with_context(|| format!("reading {}", path.display()))?,
+            );
+        } else if path.is_dir() {
+            add_tree(files, root, &path)?;
+        } else if path.is_file() {
+            files.copy(in_guest(within), path);
+        }
+    }
+    Ok(())
+}
+
+fn link_merged(files: &mut Files) {
+    for folder in MERGED {
+        files.link(folder, format!("usr/{folder}"));
+    }
+}
+
+fn add_root_user(files: &mut Files) {
     files.text("etc/passwd", "root:x:0:0:root:/root:/bin/sh\n");
     files.text("etc/group", "root:x:0:\n");
-    Ok(())
 }
 
 /// Adds a host's program at a path in the guest, with its shared libraries.
@@ -116,7 +166,7 @@ fn find(program: &str) -> Result<PathBuf> {
 fn in_guest(path: &Path) -> PathBuf {
     let relative: PathBuf =
         path.components().filter(|part| matches!(part, Component::Normal(_))).collect();
-    let outside = ["bin", "sbin", "lib", "lib64"].iter().any(|folder| relative.starts_with(folder));
+    let outside = MERGED.iter().any(|folder| relative.starts_with(folder));
     if outside { Path::new("usr").join(relative) } else { relative }
 }
 

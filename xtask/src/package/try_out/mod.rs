@@ -16,10 +16,12 @@ use testkit::rewrite_command::Rewrite;
 use testkit::traffic::ping;
 
 use super::Packages;
+use crate::architecture::Architecture;
+use crate::vm::installation;
 use root::Root;
 
 /// The Debian releases, from 11 to 13, that are tried by default.
-pub const RELEASES: [&str; 3] = ["bullseye", "bookworm", "trixie"];
+const RELEASES: [&str; 3] = ["bullseye", "bookworm", "trixie"];
 /// The prefix of the lab's namespaces' names.
 const PREFIX: &str = "rwpk";
 /// The operator's file, below a root.
@@ -27,8 +29,22 @@ const CLUSTER_FILE: &str = "etc/rewrite/cluster.toml";
 /// The bytes of a ping.
 const PING_SIZE: u16 = 56;
 
-/// Tries `packages` on each release, and the image by itself.
+/// Tries `packages` on each release, or on the default ones if `releases` is empty, and the image by itself. For aarch64,
+/// only the .deb is tried, in an emulated machine.
 pub fn run(packages: &Packages, releases: &[String]) -> Result<()> {
+    let default = match packages.architecture {
+        Architecture::X86_64 => RELEASES.to_vec(),
+        Architecture::Aarch64 => installation::KERNELS.map(|(release, _)| release).to_vec(),
+    };
+    let default: Vec<_> = default.into_iter().map(str::to_owned).collect();
+    let releases = if releases.is_empty() { &default } else { releases };
+    match packages.architecture {
+        Architecture::X86_64 => in_roots(packages, releases),
+        Architecture::Aarch64 => installation::run(packages.architecture, &packages.deb, releases),
+    }
+}
+
+fn in_roots(packages: &Packages, releases: &[String]) -> Result<()> {
     ensure!(
         geteuid().is_root(),
         "the roots and the lab need root: run it as root (sudo -E cargo xtask package --try)"

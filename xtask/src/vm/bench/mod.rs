@@ -19,6 +19,7 @@ use testkit::process;
 use super::initramfs;
 use super::machine::{Clock, Machine, Outcome};
 use super::package::Flavour;
+use crate::architecture::Architecture;
 use crate::workspace;
 use console::Console;
 
@@ -49,7 +50,8 @@ pub fn run(binary: &Path, bench: &Path, series: &str, arguments: &[OsString]) ->
     files.text("words", lines(&words));
     files.text("out", lines(&[&out]));
     files.text("origin.sh", origin());
-    let mut kernels = super::kernels(&folder, &[series.to_owned()], Flavour::Cloud);
+    let mut kernels =
+        super::kernels(&folder, Architecture::X86_64, &[series.to_owned()], Flavour::Cloud);
     let kernel = kernels.pop().context("no kernel")??;
     let machine = Machine {
         name: format!("{series}-bench"),

@@ -23,6 +23,7 @@ use super::machine::{Clock, Machine, Outcome};
 use console::Console;
 use runs::Suite;
 
+use crate::architecture::Architecture;
 use crate::previous;
 pub use runs::{DRIVERS, KERNELS};
 
@@ -38,7 +39,7 @@ const LIMIT: Duration = Duration::from_secs(2400);
 pub fn run(suite: &Suite, binary: &Path, series: &[String], filters: &[String]) -> Result<()> {
     let folder = super::folder()?;
     let common = common(suite, binary, &folder, filters)?;
-    let kernels = super::kernels(&folder, series, suite.flavour);
+    let kernels = super::kernels(&folder, Architecture::X86_64, series, suite.flavour);
 
     println!("{:<28} {:<7} {:>6} {:>8}", "kernel", "hook", "passed", "seconds");
     let todo = Mutex::new(series.iter().zip(kernels).collect::<VecDeque<_>>());
