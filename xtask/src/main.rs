@@ -2,6 +2,7 @@
 
 mod architecture;
 mod bench;
+mod boot;
 mod build;
 mod cargo;
 mod demonstration;
@@ -48,6 +49,7 @@ Examples:
   cargo xtask package --architecture aarch64 --try   the same for aarch64, and tries the .deb in an emulated machine
   cargo xtask package --try bookworm          the same, and tries them on a Debian release
   cargo xtask package --of-host --try bookworm   a quick check of contents and scripts
+  cargo xtask boot                            the .deb on two booted Debian systems: the whole story
   cargo xtask bench                           rewrite's cost, beside its alternatives' cost
   cargo xtask bench --vm 6.12                 the same on one of Debian's kernels, as ratios"
 )]
@@ -145,6 +147,13 @@ enum Task {
         #[arg(long = "try", value_name = "RELEASE", num_args = 0..)]
         releases: Option<Vec<String>>,
     },
+    /// Boot two Debian systems in software emulation, and prove the .deb there: the README's story, the daemon, an upgrade,
+    /// a reboot and a purge
+    Boot {
+        /// Pack the binary of `cargo xtask build` instead of the static one
+        #[arg(long)]
+        of_host: bool,
+    },
     /// Check the formatting, and run the lints; every finding is an error
     Lint,
 }
@@ -230,6 +239,22 @@ fn run(task: Task) -> Result<()> {
                 Some(releases) => package::try_out::run(&packages, &releases),
                 None => Ok(()),
             }
+        }
+        Task::Boot { of_host } => {
+            let request = match of_host {
+                true => package::Request::OfHost,
+                false => package::Request::Static {
+                    architecture: Architecture::X86_64,
+                    out: PathBuf::from("target/packages"),
+                    check_reproducible: false,
+                },
+            };
+            let mut purposes = vec![Purpose::Build, Purpose::Package, Purpose::Boot];
+            if !of_host {
+                purposes.push(Purpose::StaticBinary(Architecture::X86_64));
+            }
+            setup::require(&purposes)?;
+            boot::run(&package::run(&request)?)
         }
         Task::Lint => {
             setup::require(&[Purpose::Build, Purpose::Lint])?;

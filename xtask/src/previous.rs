@@ -37,6 +37,15 @@ pub fn binary() -> Result<PathBuf> {
     binary.canonicalize().with_context(|| format!("looking for {}", binary.display()))
 }
 
+/// The content of a file of the previous version.
+pub fn file(path: &str) -> Result<String> {
+    require_commit()?;
+    let output = git().args(["show", &format!("{COMMIT}:{path}")]).output();
+    let output = output.context("starting git show")?;
+    ensure!(output.status.success(), "{path}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).with_context(|| format!("reading {path} of {COMMIT}"))
+}
+
 fn git() -> Command {
     let mut git = Command::new("git");
     git.current_dir(workspace());

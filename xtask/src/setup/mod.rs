@@ -42,6 +42,8 @@ pub enum Purpose {
     StaticBinary(Architecture),
     /// Installing the packages for an architecture in root file systems.
     TryPackage(Architecture),
+    /// Booting systems with the packages.
+    Boot,
 }
 
 impl Purpose {
@@ -60,6 +62,7 @@ impl Purpose {
         Self::StaticBinary(Architecture::Aarch64),
         Self::TryPackage(Architecture::X86_64),
         Self::TryPackage(Architecture::Aarch64),
+        Self::Boot,
     ];
 }
 

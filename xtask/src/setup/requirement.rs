@@ -120,6 +120,7 @@ const LABS: &[Purpose] = &[
     Purpose::Bench,
     Purpose::Managers,
     Purpose::TryPackage(Architecture::X86_64),
+    Purpose::Boot,
 ];
 const TESTS: &[Purpose] = &[Purpose::Test, Purpose::Vm, Purpose::Bench];
 const GLUSTER: &[Purpose] = &[Purpose::Test];
@@ -139,7 +140,10 @@ const ROOTS: &[Purpose] = &[
     Purpose::Managers,
     Purpose::TryPackage(Architecture::X86_64),
     Purpose::TryPackage(Architecture::Aarch64),
+    Purpose::Boot,
 ];
+const BOOT: &[Purpose] = &[Purpose::Boot];
+const EMULATION: &[Purpose] = &[Purpose::Vm, Purpose::Boot];
 const PACKAGE: &[Purpose] = &[Purpose::Package];
 const BENCH: &[Purpose] = &[Purpose::Bench];
 const WIREGUARD: &[Purpose] = &[Purpose::Vm, Purpose::Bench];
@@ -179,7 +183,7 @@ pub const DEBIAN_PROGRAMS: &[DebianProgram] = &[
     program("openssl", "openssl", BENCH, "makes its certificates"),
     program("wireguard-go", "wireguard-go", BENCH, "a tunnel to compare with"),
     program("wg", "wireguard-tools", WIREGUARD, "configures WireGuard"),
-    program("qemu-system-x86_64", "qemu-system-x86", VM, "boots other kernels"),
+    program("qemu-system-x86_64", "qemu-system-x86", EMULATION, "boots other kernels"),
     program("qemu-system-aarch64", "qemu-system-arm", ARM_GUEST, "boots a kernel for aarch64"),
     program("depmod", "kmod", GUESTS, "lists the dependencies of another kernel's modules"),
     program("modprobe", "kmod", VM, "loads them"),
@@ -188,6 +192,8 @@ pub const DEBIAN_PROGRAMS: &[DebianProgram] = &[
     program("dpkg", "dpkg", GUESTS, "unpacks them"),
     program("mmdebstrap", "mmdebstrap", ROOTS, "makes root file systems of Debian"),
     program("systemd-nspawn", "systemd-container", MANAGERS, "boots it"),
+    program("mkfs.ext4", "e2fsprogs", BOOT, "makes the disks of the booted systems"),
+    program("qemu-img", "qemu-utils", BOOT, "makes their copies"),
     program("dnsmasq", "dnsmasq-base", MANAGERS, "leases it an address"),
     program("readelf", "binutils", PACKAGE, "shows that the packages' binary is static"),
     program(

@@ -1,0 +1,57 @@
+//! The state of a guest that an installation or an attach may change: files with their content, addresses, routes,
+//! filters, sysctls, units and packages.
+
+use anyhow::{Result, ensure};
+
+use super::guest::Guest;
+
+/// Prints the state, one fact a line. Logs, caches, and what systemd, dpkg, apt and
+/// GlusterFS write for themselves are left out.
+const SCRIPT: &str = r#"
+cd /
+left_out=$(printf -- '-path %s -o ' ./proc ./sys ./run ./tmp ./dev ./mnt ./var/log ./var/tmp ./var/cache \
+    ./var/lib/dpkg ./var/lib/systemd ./var/lib/apt ./var/lib/glusterd)
+set -f
+find . -xdev \( $left_out -false \) -prune -o -type f -exec sha256sum {} + | sort -k 2
+find . -xdev \( $left_out -false \) -prune -o -not -type f -printf '%y %p %l %m %u %g\n' | sort
+ip -details address | grep -v valid_lft
+ip route show table all
+ip -6 route show table all | sed 's/ expires [^ ]*//'
+ip rule
+ip -6 rule
+bpftool net show
+find /sys/fs/bpf /run/rewrite 2>&1 || :
+sysctl --all --pattern '^net\.ipv[46]\.(conf|ip_forward)' 2>&1
+systemctl list-unit-files --no-legend
+dpkg-query --show --showformat '${Package} ${Version} ${db:Status-Status}\n'
+"#;
+
+/// A guest's state.
+#[derive(PartialEq, Eq)]
+pub struct HostState(String);
+
+impl HostState {
+    /// Reads the state of a guest.
+    pub fn of(guest: &Guest) -> Result<Self> {
+        guest.run(SCRIPT).map(Self)
+    }
+
+    /// The number of facts.
+    pub fn facts(&self) -> usize {
+        self.0.lines().count()
+    }
+
+    /// Fails with the differences, unless `later` is the same.
+    pub fn require_same(&self, later: &Self) -> Result<()> {
+        let lines = |of: &Self| of.0.lines().map(str::to_owned).collect::<Vec<_>>();
+        let (before, after) = (lines(self), lines(later));
+        let gone =
+            before.iter().filter(|line| !after.contains(line)).map(|line| format!("- {line}"));
+        let new =
+            after.iter().filter(|line| !before.contains(line)).map(|line| format!("+ {line}"));
+        let differences: Vec<_> = gone.chain(new).take(40).collect();
+        ensure!(differences.is_empty(), "the host's state differs:\n{}", differences.join("\n"));
+        ensure!(self == later, "the host's state has the same facts in another order");
+        Ok(())
+    }
+}

@@ -1,0 +1,49 @@
+//! The router between the guests: a network namespace with a tap device for each guest.
+
+use anyhow::Result;
+use testkit::netns::Namespace;
+
+/// The prefix of the namespace's name.
+const PREFIX: &str = "rwbt";
+
+/// A guest's place in the network.
+pub struct Port {
+    /// The guest's host name.
+    pub host: &'static str,
+    /// The tap device in the router's namespace.
+    pub tap: &'static str,
+    /// The router's address on this side.
+    pub address: &'static str,
+    /// The hardware address of the guest's interface.
+    pub hardware_address: &'static str,
+}
+
+/// The places of both guests, as in the README.
+pub const PORTS: [Port; 2] = [
+    Port {
+        host: "srva",
+        tap: "tap-a",
+        address: "198.51.100.1/24",
+        hardware_address: "52:54:00:00:00:0a",
+    },
+    Port {
+        host: "srvb",
+        tap: "tap-b",
+        address: "203.0.113.1/24",
+        hardware_address: "52:54:00:00:00:0b",
+    },
+];
+
+/// Makes the router. Dropping the namespace deletes it with its devices.
+pub fn make() -> Result<Namespace> {
+    let router = Namespace::create(&format!("{PREFIX}{}", std::process::id()))?;
+    for Port { tap, address, .. } in &PORTS {
+        router.run(&["ip", "tuntap", "add", "dev", tap, "mode", "tap"])?;
+        router.run(&["ip", "address", "add", address, "dev", tap])?;
+        router.run(&["ip", "link", "set", tap, "up"])?;
+    }
+    router.sysctl("net.ipv4.ip_forward", "1")?;
+    // Packets between private addresses must not pass: the guests reach each other by public addresses alone.
+    router.run(&["ip", "route", "add", "blackhole", "10.0.0.0/8"])?;
+    Ok(router)
+}
