@@ -22,7 +22,7 @@ use super::router::Port;
 const BOOT: Duration = Duration::from_secs(400);
 /// The time limit of a command.
 const COMMAND: Duration = Duration::from_secs(240);
-/// The time limit of an answer of the agent. While a guest boots, its agent does not answer.
+/// The time limit of the agent's first answer. While a guest boots, its agent does not answer.
 const ANSWER: Duration = Duration::from_secs(5);
 /// The pause between two questions about a command's end.
 const POLL: Duration = Duration::from_millis(100);
@@ -166,10 +166,12 @@ impl Guest {
     fn agent(&self) -> Result<Qga<Stream<impl BufRead, impl Write>>> {
         let stream = UnixStream::connect(&self.agent).context("connecting to the agent")?;
         stream.set_read_timeout(Some(ANSWER)).context("limiting the time")?;
-        let reader = BufReader::new(stream.try_clone().context("reading from the agent")?);
+        let clone = || stream.try_clone().context("reading from the agent");
+        let (reader, limited) = (BufReader::new(clone()?), clone()?);
         let mut agent = Qga::new(Stream::new(reader, stream));
         let number = self.started.elapsed().as_micros() % i32::MAX.unsigned_abs() as u128;
         agent.guest_sync(i32::try_from(number).unwrap_or_default()).context("no answer")?;
+        limited.set_read_timeout(Some(COMMAND)).context("limiting the time")?;
         Ok(agent)
     }
 }

@@ -1,6 +1,8 @@
 //! The state of a guest that an installation or an attach may change: files with their content, addresses, routes,
 //! filters, sysctls, units and packages.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Result, ensure};
 
 use super::guest::Guest;
@@ -43,15 +45,39 @@ impl HostState {
 
     /// Fails with the differences, unless `later` is the same.
     pub fn require_same(&self, later: &Self) -> Result<()> {
-        let lines = |of: &Self| of.0.lines().map(str::to_owned).collect::<Vec<_>>();
-        let (before, after) = (lines(self), lines(later));
-        let gone =
-            before.iter().filter(|line| !after.contains(line)).map(|line| format!("- {line}"));
-        let new =
-            after.iter().filter(|line| !before.contains(line)).map(|line| format!("+ {line}"));
-        let differences: Vec<_> = gone.chain(new).take(40).collect();
+        let differences = differences(&self.0, &later.0);
         ensure!(differences.is_empty(), "the host's state differs:\n{}", differences.join("\n"));
         ensure!(self == later, "the host's state has the same facts in another order");
         Ok(())
+    }
+}
+
+/// The facts that are gone, each after `-`, and the new facts, each after `+`.
+fn differences(before: &str, after: &str) -> Vec<String> {
+    let facts = |text: &str| text.lines().map(str::to_owned).collect::<BTreeSet<_>>();
+    let (before, after) = (facts(before), facts(after));
+    let gone = before.difference(&after).map(|fact| format!("- {fact}"));
+    let new = after.difference(&before).map(|fact| format!("+ {fact}"));
+    gone.chain(new).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_changed_file_and_a_route_that_is_left_are_named() {
+        let before = "aa  ./etc/hosts\ndefault via 198.51.100.1\n";
+        let after = "bb  ./etc/hosts\ndefault via 198.51.100.1\n10.0.0.2 via 198.51.100.1\n";
+        let wanted = ["- aa  ./etc/hosts", "+ 10.0.0.2 via 198.51.100.1", "+ bb  ./etc/hosts"];
+        assert_eq!(differences(before, after), wanted);
+        assert!(differences(before, before).is_empty());
+    }
+
+    #[test]
+    fn facts_in_another_order_are_not_the_same_state() {
+        let [one, other] = ["a\nb\n", "b\na\n"].map(|text| HostState(text.to_owned()));
+        assert!(one.require_same(&other).is_err());
+        assert!(one.require_same(&one).is_ok());
     }
 }

@@ -1,5 +1,6 @@
 //! Tells the story of the package on two guests, and prints each chapter with its time and what was seen.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -17,11 +18,13 @@ const PACKAGES: &str = "/mnt";
 const PRIVATE: [&str; 2] = ["10.0.0.1", "10.0.0.2"];
 /// The time limit for something that a guest does by itself.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// The option of a change on trial.
+const ON_TRIAL: &str = "--confirm-within";
 /// The time that a trial is left alone.
 const TRIAL: &str = "15s";
 /// The pings of a stream: 50 a second, for a minute.
 const STREAM: &str = "ping -q -i 0.02 -c 3000 10.0.0.2";
-/// The exit code of `timeout` when it has ended a command. `rewrite trace` runs until it is ended.
+/// The beginning of a command that ends `rewrite trace`, which runs until SIGINT, after eight seconds.
 const WITH_TRACE: &str =
     "ping -q -i 0.5 -c 30 10.0.0.2 > /dev/null & timeout --preserve-status --signal=INT 8 ";
 
@@ -29,7 +32,7 @@ const WITH_TRACE: &str =
 pub fn run(guests: &mut [Guest; 2], story: &Story) -> Result<()> {
     let begun = Instant::now();
     chapter("boot", || boot(guests))?;
-    let clean = [HostState::of(&guests[0])?, HostState::of(&guests[1])?];
+    let clean = both(guests, HostState::of)?;
     chapter("install", || install(guests))?;
     chapter("the README's story", || readme(guests, story))?;
     chapter("a trial without confirm", || unconfirmed(guests))?;
@@ -56,6 +59,17 @@ fn chapter(name: &str, tell: impl FnOnce() -> Result<String>) -> Result<()> {
     Ok(())
 }
 
+/// Does the same on both guests at the same time.
+fn both<T: Send>(guests: &[Guest; 2], work: impl Fn(&Guest) -> Result<T> + Sync) -> Result<[T; 2]> {
+    let [one, other] = guests;
+    let (one, other) = thread::scope(|scope| {
+        let other = scope.spawn(|| work(other));
+        let one = work(one);
+        (one, other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    });
+    Ok([one?, other?])
+}
+
 fn boot(guests: &mut [Guest; 2]) -> Result<String> {
     for guest in guests.iter_mut() {
         guest.wait_for_boot()?;
@@ -67,11 +81,12 @@ fn boot(guests: &mut [Guest; 2]) -> Result<String> {
 }
 
 fn install(guests: &[Guest; 2]) -> Result<String> {
-    for guest in guests {
+    both(guests, |guest| {
         guest.run(&format!("dpkg --install {PACKAGES}/today.deb"))?;
         let started = guest.run("systemctl list-units --no-legend 'rewrite*'; ls /sys/fs/bpf")?;
         ensure!(started.trim().is_empty(), "the installation started something: {started}");
-    }
+        Ok(())
+    })?;
     guests[0].run("man=/usr/share/man/man8/rewrite-attach.8.gz; gzip --test $man")?;
     Ok("nothing runs and nothing is attached".to_owned())
 }
@@ -81,29 +96,43 @@ fn readme(guests: &[Guest; 2], story: &Story) -> Result<String> {
     for guest in guests {
         write_cluster_file(guest, &story.cluster_file)?;
     }
-    let mut guards = 0;
+    let (mut trials, mut slowest) = (0, (Duration::ZERO, ""));
     for command in &story.commands {
-        for guest in guests {
-            match command.as_str() {
-                "rewrite trace" => guest.run(&trace(guest, command)).map(drop)?,
-                _ => guest.run(command).map(drop)?,
-            }
-            if command.contains("--confirm-within") {
-                let units =
-                    guest.run("systemctl list-units --no-legend --plain 'rewrite-trial-*'")?;
-                ensure!(units.contains(" running "), "no service guards the trial: {units}");
-                guards += 1;
-            }
+        let begun = Instant::now();
+        both(guests, |guest| readme_command(guest, command))?;
+        slowest = slowest.max((begun.elapsed(), command));
+        if command.contains(ON_TRIAL) {
+            both(guests, guarded_by_a_service)?;
+            trials += 1;
         }
     }
-    for guest in guests {
+    both(guests, |guest| {
         let units = guest.run("systemctl list-units --no-legend --all 'rewrite*'")?;
         ensure!(units.trim().is_empty(), "the story leaves units: {units}");
-    }
+        Ok(())
+    })?;
+    ensure!(trials > 0, "the README's story has no trial");
     Ok(format!(
-        "{} commands on both hosts, in their order; {guards} trials guarded by systemd services",
-        story.commands.len()
+        "{} commands on both hosts; a systemd service guards the trial on each; the slowest: {} ({:.1} s)",
+        story.commands.len(),
+        slowest.1,
+        slowest.0.as_secs_f64()
     ))
+}
+
+fn readme_command(guest: &Guest, command: &str) -> Result<String> {
+    match command {
+        "rewrite trace" => guest.run(&trace(guest, command)),
+        // docs/command-line.md: a dry run that shows changes exits with 7.
+        dry_run if dry_run.ends_with("--dry-run") => guest.run(&format!("{dry_run}; [ $? = 7 ]")),
+        command => guest.run(command),
+    }
+}
+
+fn guarded_by_a_service(guest: &Guest) -> Result<()> {
+    let units = guest.run("systemctl list-units --no-legend --plain 'rewrite-trial-*'")?;
+    ensure!(units.contains(" running "), "no service guards the trial: {units}");
+    Ok(())
 }
 
 /// The command for a trace of eight seconds, with pings for it to see.
@@ -114,7 +143,7 @@ fn trace(guest: &Guest, command: &str) -> String {
 
 fn unconfirmed(guests: &[Guest; 2]) -> Result<String> {
     let guest = &guests[0];
-    guest.run(&format!("rewrite attach eth0 --confirm-within {TRIAL}"))?;
+    guest.run(&format!("rewrite attach eth0 {ON_TRIAL} {TRIAL}"))?;
     let begun = Instant::now();
     wait_until("the guard detaches the interface", PATIENCE, || {
         let pins = guest.run("ls /sys/fs/bpf/rewrite 2>/dev/null || :")?;
@@ -126,9 +155,12 @@ fn unconfirmed(guests: &[Guest; 2]) -> Result<String> {
 
 /// Purges the package, and compares the hosts with their state before its first installation.
 fn purge(guests: &[Guest; 2], clean: &[HostState; 2]) -> Result<String> {
-    for (guest, clean) in guests.iter().zip(clean) {
+    let after = both(guests, |guest| {
         guest.run(&format!("rm -f {CLUSTER_FILE} && dpkg --purge rewrite"))?;
-        clean.require_same(&HostState::of(guest)?).with_context(|| guest.host())?;
+        HostState::of(guest)
+    })?;
+    for ((guest, before), after) in guests.iter().zip(clean).zip(&after) {
+        before.require_same(after).with_context(|| guest.host())?;
     }
     Ok(format!(
         "the {} facts of the host's state are those before the installation",
@@ -137,11 +169,11 @@ fn purge(guests: &[Guest; 2], clean: &[HostState; 2]) -> Result<String> {
 }
 
 fn former_service(guests: &[Guest; 2], story: &Story) -> Result<String> {
-    for guest in guests {
+    both(guests, |guest| {
         guest.run(&format!("dpkg --install {PACKAGES}/before.deb"))?;
         write_cluster_file(guest, &story.cluster_file)?;
-        guest.run("systemctl enable --now rewrite@eth0")?;
-    }
+        guest.run("systemctl enable --now rewrite@eth0")
+    })?;
     let version = guests[0].run("dpkg-query --show rewrite")?;
     guests[0].run("ping -c 3 10.0.0.2")?;
     Ok(format!("{}: the daemons attach, and pings return", version.trim().replace('\t', " ")))
@@ -261,10 +293,8 @@ fn remove(guests: &[Guest; 2]) -> Result<String> {
 }
 
 fn stop_gluster(guests: &[Guest; 2]) -> Result<()> {
-    for guest in guests {
-        guest.run("systemctl disable --now glusterd && mv /root/glusterd.vol /etc/glusterfs/")?;
-    }
-    Ok(())
+    let stop = "systemctl disable --now glusterd && mv /root/glusterd.vol /etc/glusterfs/";
+    both(guests, |guest| guest.run(stop)).map(drop)
 }
 
 fn write_cluster_file(guest: &Guest, text: &str) -> Result<()> {
