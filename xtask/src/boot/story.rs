@@ -12,8 +12,9 @@ use super::readme::Story;
 
 /// The operator's file.
 const CLUSTER_FILE: &str = "/etc/rewrite/cluster.toml";
-/// The disk with the packages.
+/// The folder of the packages, and the command that puts their disk there.
 const PACKAGES: &str = "/mnt";
+const MOUNT_PACKAGES: &str = "mount -o ro /dev/vdb /mnt";
 /// The private addresses of the README's hosts.
 const PRIVATE: [&str; 2] = ["10.0.0.1", "10.0.0.2"];
 /// The time limit for something that a guest does by itself.
@@ -73,7 +74,7 @@ fn both<T: Send>(guests: &[Guest; 2], work: impl Fn(&Guest) -> Result<T> + Sync)
 fn boot(guests: &mut [Guest; 2]) -> Result<String> {
     for guest in guests.iter_mut() {
         guest.wait_for_boot()?;
-        guest.run(&format!("mount -o ro /dev/vdb {PACKAGES}"))?;
+        guest.run(MOUNT_PACKAGES)?;
     }
     let kernel = guests[0].run("uname -r")?;
     let release = guests[0].run("cat /etc/debian_version")?;
@@ -211,6 +212,7 @@ fn reboot(guests: &mut [Guest; 2]) -> Result<String> {
     let mut seconds = Vec::new();
     for guest in guests.iter_mut() {
         seconds.push(guest.reboot()?.as_secs_f64());
+        guest.run(MOUNT_PACKAGES)?;
     }
     let mut times = Vec::new();
     for (guest, private) in guests.iter().zip(PRIVATE) {
