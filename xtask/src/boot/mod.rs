@@ -10,7 +10,8 @@ mod router;
 mod story;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
 use nix::unistd::geteuid;
@@ -34,14 +35,15 @@ pub fn run(packages: &Packages) -> Result<()> {
     let image = Image::make(&folder)?;
     let disk = disk_of_packages(packages, &folder)?;
     let story = readme::Story::read(&read(&workspace().join("README.md"))?)?;
-    let router = router::make()?;
+    let router = Arc::new(router::make()?);
+    router::clean_up_on_signal(Arc::clone(&router))?;
     let start = |port| Guest::start(&folder, port, &image, &disk, &router);
     let mut guests = [start(&PORTS[0])?, start(&PORTS[1])?];
     story::run(&mut guests, &story)
 }
 
 /// A file system with today's package and the one before.
-fn disk_of_packages(packages: &Packages, folder: &Path) -> Result<std::path::PathBuf> {
+fn disk_of_packages(packages: &Packages, folder: &Path) -> Result<PathBuf> {
     let content = folder.join("packages");
     fs::create_dir_all(&content).with_context(|| format!("making {}", content.display()))?;
     fs::copy(&packages.deb, content.join("today.deb"))

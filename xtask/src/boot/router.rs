@@ -1,6 +1,13 @@
-//! The router between the guests: a network namespace with a tap device for each guest.
+//! The router between the guests: a network namespace with a tap device for each guest, and with their qemu processes.
 
-use anyhow::Result;
+use std::process;
+use std::sync::Arc;
+use std::thread;
+
+use anyhow::{Context as _, Result};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use testkit::lab::Lab;
 use testkit::netns::Namespace;
 
 /// The prefix of the namespace's name.
@@ -34,9 +41,14 @@ pub const PORTS: [Port; 2] = [
     },
 ];
 
-/// Makes the router. Dropping the namespace deletes it with its devices.
+/// The exit code after a signal.
+const EXIT_INTERRUPTED: i32 = 130;
+
+/// Makes the router, after deleting the routers of killed runs. Dropping the namespace deletes it with its devices.
 pub fn make() -> Result<Namespace> {
-    let router = Namespace::create(&format!("{PREFIX}{}", std::process::id()))?;
+    Lab::sweep(PREFIX)?;
+    // The name of a lab's router, so that a sweep finds it.
+    let router = Namespace::create(&format!("{PREFIX}{}-0-router", process::id()))?;
     for Port { tap, address, .. } in &PORTS {
         router.run(&["ip", "tuntap", "add", "dev", tap, "mode", "tap"])?;
         router.run(&["ip", "address", "add", address, "dev", tap])?;
@@ -46,4 +58,19 @@ pub fn make() -> Result<Namespace> {
     // Packets between private addresses must not pass: the guests reach each other by public addresses alone.
     router.run(&["ip", "route", "add", "blackhole", "10.0.0.0/8"])?;
     Ok(router)
+}
+
+/// Waits for a signal in the background; then ends the guests, deletes the router, and ends this process.
+pub fn clean_up_on_signal(router: Arc<Namespace>) -> Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM]).context("listening for signals")?;
+    thread::spawn(move || {
+        if signals.forever().next().is_some() {
+            eprintln!("\ninterrupted: ending the guests");
+            if let Err(error) = router.kill_processes().and_then(|()| router.delete()) {
+                eprintln!("{error:#}");
+            }
+            process::exit(EXIT_INTERRUPTED);
+        }
+    });
+    Ok(())
 }

@@ -9,6 +9,7 @@ use testkit::wait::wait_until;
 use super::guest::Guest;
 use super::host_state::HostState;
 use super::readme::Story;
+use crate::progress;
 
 /// The operator's file.
 const CLUSTER_FILE: &str = "/etc/rewrite/cluster.toml";
@@ -55,7 +56,10 @@ pub fn run(guests: &mut [Guest; 2], story: &Story) -> Result<()> {
 /// Runs a chapter, and prints its time and what it has seen.
 fn chapter(name: &str, tell: impl FnOnce() -> Result<String>) -> Result<()> {
     let begun = Instant::now();
-    let seen = tell().with_context(|| format!("in the chapter \"{name}\""))?;
+    let bar = progress::spinner(name)?;
+    let seen = tell();
+    bar.finish_and_clear();
+    let seen = seen.with_context(|| format!("in the chapter \"{name}\""))?;
     println!("{:>7.1} s  {name}: {seen}", begun.elapsed().as_secs_f64());
     Ok(())
 }
@@ -256,7 +260,24 @@ fn gluster(guests: &[Guest; 2]) -> Result<String> {
         let status = guests[0].run("gluster peer status")?;
         Ok(status.contains("(Connected)").then_some(()))
     })?;
-    Ok("glusterd listens on 10.0.0.1:24007, and the probed peer 10.0.0.2 is connected".to_owned())
+    guests[0].run(
+        "gluster --mode=script volume create vol replica 2 10.0.0.1:/srv/brick 10.0.0.2:/srv/brick force \
+         && gluster volume start vol",
+    )?;
+    // The private addresses are known to GlusterFS, and the public ones stay blank.
+    let imported = "/run/imported.toml";
+    let file = guests[0]
+        .run(&format!("rewrite import --from gluster --out {imported}; cat {imported}"))?;
+    ensure!(file.contains(r#"private = "10.0.0.2""#), "the imported file lacks the peer: {file}");
+    stop_volume(guests)?;
+    Ok("glusterd listens on 10.0.0.1:24007; a volume on both hosts starts; an import finds its peer 10.0.0.2".to_owned())
+}
+
+/// Removes the volume, so that the bricks' processes and folders are gone.
+fn stop_volume(guests: &[Guest; 2]) -> Result<()> {
+    let script = "gluster --mode=script volume stop vol && gluster --mode=script volume delete vol";
+    guests[0].run(script)?;
+    both(guests, |guest| guest.run("rm -r /srv/brick")).map(drop)
 }
 
 /// A mistake in the file is a warning in the journal, and events have fields.
