@@ -5,7 +5,7 @@ use testkit::lab::FAMILIES;
 use testkit::netns::Namespace;
 
 use crate::host_state::HostState;
-use crate::scenario::{NOTHING_MORE, Scenario};
+use crate::scenario::{NOTHING_MORE, Scenario, wait_until_up};
 use crate::status::wrong;
 
 fn run(host: &Namespace, commands: &[&str]) -> Result<()> {
@@ -27,6 +27,9 @@ fn beside_a_mesh() -> Result<Scenario> {
             "ip link set mesh1 addrgenmode none up",
         ],
     )?;
+    for interface in ["mesh0", "mesh1"] {
+        wait_until_up(&scenario.lab.a, interface)?;
+    }
     Ok(scenario)
 }
 
