@@ -7,15 +7,15 @@ use anyhow::{Result, ensure};
 
 use super::guest::Guest;
 
-/// Prints the state, one fact a line. Logs, caches, and what systemd, dpkg, apt and
+/// Prints the state, one fact a line. Logs, caches (Python's too), and what systemd, dpkg, apt and
 /// GlusterFS write for themselves are left out.
 const SCRIPT: &str = r#"
 cd /
 left_out=$(printf -- '-path %s -o ' ./proc ./sys ./run ./tmp ./dev ./mnt ./var/log ./var/tmp ./var/cache \
     ./var/lib/dpkg ./var/lib/systemd ./var/lib/apt ./var/lib/glusterd)
 set -f
-find . -xdev \( $left_out -false \) -prune -o -type f -exec sha256sum {} + | sort -k 2
-find . -xdev \( $left_out -false \) -prune -o -not -type f -printf '%y %p %l %m %u %g\n' | sort
+find . -xdev \( $left_out -name __pycache__ \) -prune -o -type f -exec sha256sum {} + | sort -k 2
+find . -xdev \( $left_out -name __pycache__ \) -prune -o -not -type f -printf '%y %p %l %m %u %g\n' | sort
 ip -details address | grep -v valid_lft
 ip route show table all
 ip -6 route show table all | sed 's/ expires [^ ]*//'

@@ -37,9 +37,15 @@ pub fn run(packages: &Packages) -> Result<()> {
     let story = readme::Story::read(&read(&workspace().join("README.md"))?)?;
     let router = Arc::new(router::make()?);
     router::clean_up_on_signal(Arc::clone(&router))?;
-    let start = |port| Guest::start(&folder, port, &image, &disk, &router);
-    let mut guests = [start(&PORTS[0])?, start(&PORTS[1])?];
-    story::run(&mut guests, &story)
+    let tell = || {
+        let start = |port| Guest::start(&folder, port, &image, &disk, &router);
+        let mut guests = [start(&PORTS[0])?, start(&PORTS[1])?];
+        story::run(&mut guests, &story)
+    };
+    let told = tell();
+    // The thread that waits for a signal keeps the router as well, so that no drop deletes it.
+    router.delete()?;
+    told
 }
 
 /// A file system with today's package and the one before.

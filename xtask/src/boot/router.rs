@@ -44,7 +44,7 @@ pub const PORTS: [Port; 2] = [
 /// The exit code after a signal.
 const EXIT_INTERRUPTED: i32 = 130;
 
-/// Makes the router, after deleting the routers of killed runs. Dropping the namespace deletes it with its devices.
+/// Makes the router, after deleting the routers of killed runs. Deleting the namespace deletes its devices as well.
 pub fn make() -> Result<Namespace> {
     Lab::sweep(PREFIX)?;
     // The name of a lab's router, so that a sweep finds it.
