@@ -9,6 +9,7 @@ mod demonstration;
 mod fuzz;
 mod lint;
 mod lock;
+mod made_once;
 mod managers;
 mod mutants;
 mod package;

@@ -8,13 +8,17 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use testkit::process;
 
-use crate::progress;
+use crate::{made_once, progress};
 
 const RELEASE: &str = "bookworm";
 const PACKAGES: &str = "systemd,systemd-sysv,dbus,udev,linux-image-amd64,initramfs-tools,kmod,iproute2,iputils-ping,\
                         procps,qemu-guest-agent,glusterfs-server,bpftool";
 /// The size of the file system. The file is sparse.
 const SIZE: &str = "3G";
+/// The names of the image's files.
+const DISK: &str = "disk.ext4";
+const KERNEL: &str = "kernel";
+const INITRAMFS: &str = "initramfs";
 /// The network settings of both hosts, each under the name of its host, as in the README.
 const NETWORKS: [(&str, &str, &str); 2] =
     [("srva", "198.51.100.2/24", "198.51.100.1"), ("srvb", "203.0.113.2/24", "203.0.113.1")];
@@ -33,27 +37,22 @@ impl Image {
     /// Makes the image in `folder`, unless it exists.
     pub fn make(folder: &Path) -> Result<Self> {
         let made = folder.join(RELEASE);
-        if !made.exists() {
-            let unfinished = folder.join("unfinished");
-            remove(&unfinished)?;
+        made_once::folder(&made, |unfinished| {
             let root = unfinished.join("root");
-            fs::create_dir_all(&unfinished).context("making the folder of the image")?;
             let mut command = Command::new("mmdebstrap");
             command.args(["--variant=minbase", "--mode=root", "--include", PACKAGES, RELEASE]);
             progress::run("making a root file system of Debian", command.arg(&root))?;
             settle(&root)?;
-            let disk = unfinished.join("disk.ext4");
-            file_system(&root, "root", SIZE, &disk)?;
-            for (name, prefix) in [("kernel", "vmlinuz-"), ("initramfs", "initrd.img-")] {
-                let from = only_file(&root.join("boot"), prefix)?;
+            file_system(&root, "root", SIZE, &unfinished.join(DISK))?;
+            for (name, prefix) in [(KERNEL, "vmlinuz-"), (INITRAMFS, "initrd.img-")] {
+                let from = file_with_prefix(&root.join("boot"), prefix)?;
                 fs::copy(&from, unfinished.join(name))
                     .with_context(|| format!("copying {}", from.display()))?;
             }
-            remove(&root)?;
-            fs::rename(&unfinished, &made).context("keeping the image")?;
-        }
+            made_once::remove_former(&root)
+        })?;
         let file = |name: &str| made.join(name);
-        Ok(Self { disk: file("disk.ext4"), kernel: file("kernel"), initramfs: file("initramfs") })
+        Ok(Self { disk: file(DISK), kernel: file(KERNEL), initramfs: file(INITRAMFS) })
     }
 }
 
@@ -90,18 +89,11 @@ fn settle(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The only file in `folder` with this prefix.
-fn only_file(folder: &Path, prefix: &str) -> Result<PathBuf> {
+/// The file in `folder` with this prefix.
+fn file_with_prefix(folder: &Path, prefix: &str) -> Result<PathBuf> {
     let entries = fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))?;
     let mut found = entries.flatten().map(|entry| entry.path()).filter(|path| {
         path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix))
     });
     found.next().with_context(|| format!("{} has no {prefix}*", folder.display()))
-}
-
-fn remove(folder: &Path) -> Result<()> {
-    if folder.exists() {
-        fs::remove_dir_all(folder).with_context(|| format!("removing {}", folder.display()))?;
-    }
-    Ok(())
 }

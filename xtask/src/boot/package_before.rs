@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use testkit::process;
 
-use crate::previous;
+use crate::{made_once, previous};
 
 /// A version before every version that is published.
 const VERSION: &str = "0.0.1";
@@ -19,9 +19,7 @@ const UNIT: (&str, &str) =
 /// Packs the previous version into `to`, with the package's tree in `folder`.
 pub fn pack(today: &Path, folder: &Path, to: &Path) -> Result<()> {
     let binary = previous::binary()?;
-    if folder.exists() {
-        fs::remove_dir_all(folder).with_context(|| format!("removing {}", folder.display()))?;
-    }
+    made_once::remove_former(folder)?;
     process::run(Command::new("dpkg-deb").arg("--raw-extract").args([today, folder]))?;
     let in_package = |path: &str| folder.join(path);
     process::run(Command::new("strip").arg("-o").arg(in_package("usr/bin/rewrite")).arg(&binary))?;

@@ -1,12 +1,12 @@
 //! Makes the machines' root file system once: Debian 12 from the host's apt sources.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use crate::progress;
+use crate::{made_once, progress};
 
 const RELEASE: &str = "bookworm";
 const PACKAGES: &str = "systemd,systemd-sysv,dbus,udev,network-manager,ifupdown,isc-dhcp-client,netplan.io,\
@@ -18,16 +18,14 @@ pub fn folder() -> Result<PathBuf> {
     fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
     let folder = folder.canonicalize().with_context(|| format!("finding {}", folder.display()))?;
     let root = folder.join("root-12");
-    if root.exists() {
-        return Ok(root);
-    }
-    let unfinished = folder.join("root-12.unfinished");
-    if unfinished.exists() {
-        fs::remove_dir_all(&unfinished).context("removing the remains of an interrupted run")?;
-    }
+    made_once::folder(&root, make)?;
+    Ok(root)
+}
+
+fn make(root: &Path) -> Result<()> {
     let mut command = Command::new("mmdebstrap");
     command.args(["--variant=minbase", "--mode=root", "--include", PACKAGES, RELEASE]);
-    progress::run("making a root file system of Debian", command.arg(&unfinished))?;
+    progress::run("making a root file system of Debian", command.arg(root))?;
     // Disable all managers, because each machine starts only its own manager.
     for (verb, units) in [
         ("disable", &["NetworkManager", "systemd-networkd", "networking"][..]),
@@ -42,9 +40,8 @@ pub fn folder() -> Result<PathBuf> {
         ),
     ] {
         let mut command = Command::new("systemctl");
-        command.arg(format!("--root={}", unfinished.display())).arg(verb).args(units);
+        command.arg(format!("--root={}", root.display())).arg(verb).args(units);
         progress::run("switching its managers off", &mut command)?;
     }
-    fs::rename(&unfinished, &root).context("keeping the root file system")?;
-    Ok(root)
+    Ok(())
 }

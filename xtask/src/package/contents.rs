@@ -7,9 +7,8 @@ use anyhow::{Context as _, Result};
 
 use super::binary::PackagedBinary;
 use super::formats::gzip;
-use super::tree::remove_former;
 use super::{deb, licences, packaged};
-use crate::{cargo, workspace};
+use crate::{cargo, made_once, workspace};
 
 /// The packages' description in a line.
 pub const SUMMARY: &str = "keep a cluster's private addresses over any network";
@@ -119,7 +118,7 @@ pub fn files(binary: &PackagedBinary, folder: &Path, time: u64) -> Result<Vec<Fi
 /// Runs the crate `reference`, which links the library of tunnel-user, in a folder without former files. The build is
 /// the developer's usual one: the texts depend on no option of the compiler.
 fn write_reference(folder: &Path) -> Result<()> {
-    remove_former(folder)?;
+    made_once::remove_former(folder)?;
     let mut reference = cargo::command();
     reference.args(["run", "--quiet", "--locked", "--package", "reference", "--"]);
     cargo::run(reference.arg(folder))

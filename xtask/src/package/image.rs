@@ -14,8 +14,9 @@ use testkit::process;
 use super::VERSION;
 use super::contents::LICENCE;
 use super::formats::{archive, gzip};
-use super::tree::{Tree, remove_former};
+use super::tree::Tree;
 use crate::architecture::Architecture;
+use crate::made_once;
 
 /// The files of the layer. A static binary needs no other file.
 const FILES: [&str; 3] = [
@@ -26,7 +27,7 @@ const FILES: [&str; 3] = [
 
 /// Writes the image for an architecture, with its layout in `layout` first, and returns the path of the archive.
 pub fn write(architecture: Architecture, tree: &Tree, layout: &Path, to: &Path) -> Result<PathBuf> {
-    remove_former(layout)?;
+    made_once::remove_former(layout)?;
     let blobs = layout.join("blobs/sha256");
     fs::create_dir_all(&blobs).with_context(|| format!("making {}", blobs.display()))?;
     let layer = archive(tree, &FILES)?;

@@ -7,9 +7,9 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::binary::PackagedBinary;
 use super::image::digest;
-use super::tree::remove_former;
 use super::{Packages, pack};
 use crate::architecture::Architecture;
+use crate::made_once;
 
 /// Fails if a second build for an architecture differs from `packages`. `folder` is the folder of the first build's
 /// intermediate files.
@@ -20,7 +20,7 @@ pub fn check(
     time: u64,
 ) -> Result<()> {
     let again = folder.join("again");
-    remove_former(&again)?;
+    made_once::remove_former(&again)?;
     let out = again.join("out");
     let binary = PackagedBinary::build_static(architecture, &again.join("build"), time)?;
     let second = pack(&binary, &again, &out, time)?;

@@ -1,7 +1,6 @@
 //! Writes files of a package into a tree, with fixed modes and times.
 
 use std::fs::{self, Permissions};
-use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -9,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context as _, Result};
 
 use super::contents::File;
+use crate::made_once;
 
 /// A folder with the files of a package.
 #[derive(Clone, Debug)]
@@ -22,7 +22,7 @@ pub struct Tree {
 impl Tree {
     /// Writes the files to `root`, in place of former ones.
     pub fn write(root: &Path, files: &[File], time: u64) -> Result<Self> {
-        remove_former(root)?;
+        made_once::remove_former(root)?;
         let tree = Self { root: root.to_owned(), time };
         tree.add(files)?;
         Ok(tree)
@@ -35,16 +35,6 @@ impl Tree {
                 .with_context(|| format!("writing {} into the tree", file.path))?;
         }
         Ok(())
-    }
-}
-
-/// Removes a folder that an earlier run may have left.
-pub fn remove_former(folder: &Path) -> Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("removing {}", folder.display()))
-        }
-        _ => Ok(()),
     }
 }
 

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use super::package::{self, Flavour, Package};
 use crate::architecture::Architecture;
-use crate::progress;
+use crate::{made_once, progress};
 
 /// The archive's suites with kernels, oldest first.
 const SUITES: &str = "bullseye bookworm bookworm-backports trixie trixie-backports";
@@ -29,7 +29,8 @@ pub struct Archive {
 }
 
 impl Archive {
-    /// Fetches the lists of the packages for an architecture. The error of [`Self::newest`] names the suites that can't be fetched.
+    /// Fetches the lists of the packages for an architecture. The error of [`Self::newest`] names the suites that can't
+    /// be fetched.
     ///
     /// # Errors
     /// When the host's apt sources do not include Debian's archive.
@@ -93,10 +94,7 @@ impl Archive {
     /// When the package can't be fetched or unpacked.
     pub fn unpack(&self, package: &Package, into: &Path) -> Result<()> {
         let folder = self.folder.join("downloads");
-        if folder.exists() {
-            fs::remove_dir_all(&folder).context("emptying the folder of downloads")?;
-        }
-        fs::create_dir(&folder).context("creating the folder of downloads")?;
+        made_once::empty(&folder)?;
         let mut download = self.apt("apt-get");
         download
             .args(["download", &format!("{}={}", package.name, package.version)])

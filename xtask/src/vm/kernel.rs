@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use super::archive::Archive;
 use super::package::Flavour;
 use crate::architecture::Architecture;
-use crate::progress;
+use crate::{made_once, progress};
 
 /// An unpacked kernel.
 #[derive(Debug)]
@@ -46,19 +46,15 @@ impl Kernel {
     /// When the archive has no such kernel, or its packages have an unknown layout.
     pub fn fetch(cache: &Path, series: &str, flavour: Flavour, archive: &Archive) -> Result<Self> {
         let whole = cache.join(folder_name(series, flavour));
-        let folder = whole.with_added_extension("partial");
-        if folder.exists() {
-            fs::remove_dir_all(&folder).context("removing the remains of an interrupted run")?;
-        }
-        let unpacked = folder.join("unpacked");
-        fs::create_dir_all(&unpacked)
-            .with_context(|| format!("creating {}", unpacked.display()))?;
-        for package in archive.newest(series, flavour)? {
-            archive.unpack(&package, &unpacked)?;
-        }
-        arrange(&unpacked, &folder)?;
-        fs::rename(&folder, &whole)
-            .with_context(|| format!("moving the kernel to {}", whole.display()))?;
+        made_once::folder(&whole, |folder| {
+            let unpacked = folder.join("unpacked");
+            fs::create_dir_all(&unpacked)
+                .with_context(|| format!("creating {}", unpacked.display()))?;
+            for package in archive.newest(series, flavour)? {
+                archive.unpack(&package, &unpacked)?;
+            }
+            arrange(&unpacked, folder)
+        })?;
         Self::unpacked(cache, archive.architecture(), series, flavour)?
             .context("the kernel that was just unpacked is gone")
     }

@@ -11,8 +11,7 @@ use anyhow::{Context as _, Result};
 use testkit::lab::PUBLIC_INTERFACE;
 use testkit::process;
 
-use crate::package::tree::remove_former;
-use crate::progress;
+use crate::{made_once, progress};
 
 /// The script that mounts the host's /proc and the root's BPF file system in a root. It takes both paths.
 const MOUNT: &str = "\
@@ -41,22 +40,19 @@ impl Root {
     /// The root file system of a Debian release, from the host's apt sources. It is made once.
     pub fn of_debian(roots: &Path, release: &str) -> Result<Self> {
         let folder = roots.join(release);
-        if !folder.exists() {
-            let unfinished = roots.join(format!("{release}.unfinished"));
-            emptied(&unfinished)?;
+        made_once::folder(&folder, |unfinished| {
             let mut command = Command::new("mmdebstrap");
-            command.args(["--variant=minbase", "--mode=root", release]).arg(&unfinished);
-            progress::run(&format!("making a root file system of {release}"), &mut command)?;
-            fs::rename(&unfinished, &folder).context("keeping the root file system")?;
-        }
+            command.args(["--variant=minbase", "--mode=root", release]).arg(unfinished);
+            progress::run(&format!("making a root file system of {release}"), &mut command)
+        })?;
         Self::with_bpf(folder)
     }
 
     /// The root file system of an image with one layer.
     pub fn of_image(roots: &Path, image: &Path) -> Result<Self> {
         let (folder, layout) = (roots.join("image"), roots.join("image.layout"));
-        emptied(&folder)?;
-        emptied(&layout)?;
+        made_once::empty(&folder)?;
+        made_once::empty(&layout)?;
         unpack(image, &layout)?;
         let read = |path: PathBuf| -> Result<serde_json::Value> {
             let text = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
@@ -184,12 +180,6 @@ impl Drop for Root {
         // A failure leaves a mount without pins, which the next run covers.
         let _ = process::run(Command::new("umount").arg(&self.bpf));
     }
-}
-
-/// Makes a folder without content.
-fn emptied(folder: &Path) -> Result<()> {
-    remove_former(folder)?;
-    fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))
 }
 
 fn unpack(archive: &Path, folder: &Path) -> Result<()> {

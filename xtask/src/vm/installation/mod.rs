@@ -3,7 +3,6 @@
 
 mod console;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -15,7 +14,7 @@ use super::initramfs;
 use super::machine::{Clock, Machine, Outcome};
 use super::package::Flavour;
 use crate::architecture::Architecture;
-use crate::{progress, workspace};
+use crate::{made_once, progress, workspace};
 use console::Console;
 
 const GUEST: &str = include_str!("guest.sh");
@@ -80,23 +79,17 @@ fn series_of(release: &str) -> Result<String> {
 /// and runs none of their scripts, so that the host needs no emulator for single programs.
 fn programs_of(architecture: Architecture, folder: &Path, release: &str) -> Result<PathBuf> {
     let root = folder.join("roots").join(release);
-    if !root.exists() {
-        let unfinished = root.with_extension("unfinished");
-        if unfinished.exists() {
-            fs::remove_dir_all(&unfinished).context("removing the remains of a former run")?;
-        }
-        super::create(folder.join("roots"))?;
+    made_once::folder(&root, |unfinished| {
         let mut command = Command::new("mmdebstrap");
         command
             .args(["--variant=extract", "--mode=root"])
             .arg(format!("--architectures={}", architecture.debian()))
             .arg(format!("--include={PACKAGES}"))
             .arg(release)
-            .arg(&unfinished);
+            .arg(unfinished);
         let what = format!("fetching programs of {release} for {}", architecture.name());
-        progress::run(&what, &mut command)?;
-        fs::rename(&unfinished, &root).context("keeping the programs")?;
-    }
+        progress::run(&what, &mut command)
+    })?;
     Ok(root)
 }
 
