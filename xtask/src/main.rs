@@ -7,6 +7,7 @@ mod build;
 mod cargo;
 mod demonstration;
 mod fuzz;
+mod interrupt;
 mod lint;
 mod lock;
 mod made_once;

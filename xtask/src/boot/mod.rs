@@ -17,7 +17,7 @@ use anyhow::{Context as _, Result, ensure};
 use nix::unistd::geteuid;
 
 use crate::package::Packages;
-use crate::{lock, workspace};
+use crate::{interrupt, lock, workspace};
 use guest::Guest;
 use image::Image;
 use router::PORTS;
@@ -36,13 +36,18 @@ pub fn run(packages: &Packages) -> Result<()> {
     let disk = disk_of_packages(packages, &folder)?;
     let story = readme::Story::read(&read(&workspace().join("README.md"))?)?;
     let router = Arc::new(router::make()?);
-    router::clean_up_on_signal(Arc::clone(&router))?;
+    let interrupted = Arc::clone(&router);
+    interrupt::clean_up_on_signal("ending the guests", move || {
+        interrupted.kill_processes()?;
+        interrupted.delete()
+    })?;
     let tell = || {
         let start = |port| Guest::start(&folder, port, &image, &disk, &router);
         let mut guests = [start(&PORTS[0])?, start(&PORTS[1])?];
         story::run(&mut guests, &story)
     };
     let told = tell();
+    interrupt::park_if_interrupted();
     // The thread that waits for a signal keeps the router as well, so that no drop deletes it.
     router.delete()?;
     told

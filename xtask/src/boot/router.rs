@@ -1,12 +1,8 @@
 //! The router between the guests: a network namespace with a tap device for each guest, and with their qemu processes.
 
 use std::process;
-use std::sync::Arc;
-use std::thread;
 
-use anyhow::{Context as _, Result};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
+use anyhow::Result;
 use testkit::lab::Lab;
 use testkit::netns::Namespace;
 
@@ -41,9 +37,6 @@ pub const PORTS: [Port; 2] = [
     },
 ];
 
-/// The exit code after a signal.
-const EXIT_INTERRUPTED: i32 = 130;
-
 /// Makes the router, after deleting the routers of killed runs. Deleting the namespace deletes its devices as well.
 pub fn make() -> Result<Namespace> {
     Lab::sweep(PREFIX)?;
@@ -58,19 +51,4 @@ pub fn make() -> Result<Namespace> {
     // Packets between private addresses must not pass: the guests reach each other by public addresses alone.
     router.run(&["ip", "route", "add", "blackhole", "10.0.0.0/8"])?;
     Ok(router)
-}
-
-/// Waits for a signal in the background; then ends the guests, deletes the router, and ends this process.
-pub fn clean_up_on_signal(router: Arc<Namespace>) -> Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM]).context("listening for signals")?;
-    thread::spawn(move || {
-        if signals.forever().next().is_some() {
-            eprintln!("\ninterrupted: ending the guests");
-            if let Err(error) = router.kill_processes().and_then(|()| router.delete()) {
-                eprintln!("{error:#}");
-            }
-            process::exit(EXIT_INTERRUPTED);
-        }
-    });
-    Ok(())
 }

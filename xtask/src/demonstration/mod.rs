@@ -1,7 +1,6 @@
 //! Demonstrates the main job: two hosts keep their private addresses, while the wire between the hosts
 //! carries only public addresses.
 
-mod interrupt;
 mod progress;
 mod steps;
 
@@ -13,6 +12,7 @@ use nix::unistd::geteuid;
 use testkit::lab::{Lab, LabOptions};
 use testkit::rewrite_command::Rewrite;
 
+use crate::interrupt;
 use progress::Progress;
 
 /// The prefix of the lab's namespaces' names.
@@ -32,7 +32,8 @@ pub fn run(binary: &Path) -> Result<()> {
         ..LabOptions::default()
     };
     let lab = Arc::new(Lab::new(&options)?);
-    interrupt::clean_up_on_signal(Arc::clone(&lab))?;
+    let interrupted = Arc::clone(&lab);
+    interrupt::clean_up_on_signal("removing the lab", move || interrupted.cleanup())?;
     let rewrite = Rewrite::at(binary)?;
 
     let mut progress = Progress::default();

@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use anyhow::{Result, bail};
 
-use super::interrupt;
+use crate::interrupt;
 
 /// The finished steps.
 #[derive(Default)]

@@ -62,7 +62,6 @@ const SHORT: &[(&str, &str)] = &[
     ("tunnel-user/src/commands/import.rs", "one file a verb"),
     ("tunnel-user/src/output/progress.rs", "all verbs show it"),
     ("xtask/src/cargo.rs", "every task runs cargo with it"),
-    ("xtask/src/demonstration/interrupt.rs", "mod.rs and progress.rs both stop by it"),
     ("xtask/src/lock.rs", "build, previous and setup take it"),
     ("xtask/src/progress.rs", "setup, managers and vm run commands with it"),
 ];
