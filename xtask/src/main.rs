@@ -228,10 +228,7 @@ fn run(task: Task) -> Result<()> {
                 true => package::Request::OfHost,
                 false => package::Request::Static { architecture, out, check_reproducible },
             };
-            let mut purposes = vec![Purpose::Build, Purpose::Package];
-            if !of_host {
-                purposes.push(Purpose::StaticBinary(architecture));
-            }
+            let mut purposes = request.purposes();
             if releases.is_some() {
                 purposes.push(Purpose::TryPackage(architecture));
             }
@@ -251,10 +248,8 @@ fn run(task: Task) -> Result<()> {
                     check_reproducible: false,
                 },
             };
-            let mut purposes = vec![Purpose::Build, Purpose::Package, Purpose::Boot];
-            if !of_host {
-                purposes.push(Purpose::StaticBinary(Architecture::X86_64));
-            }
+            let mut purposes = request.purposes();
+            purposes.push(Purpose::Boot);
             setup::require(&purposes)?;
             boot::run(&package::run(&request)?)
         }

@@ -17,6 +17,8 @@ use testkit::wait::wait_until;
 
 use super::image::Image;
 use super::router::Port;
+use crate::architecture::Architecture;
+use crate::vm::emulator;
 
 /// The time limit of a boot.
 const BOOT: Duration = Duration::from_secs(400);
@@ -29,7 +31,7 @@ const POLL: Duration = Duration::from_millis(100);
 
 /// A running guest. Dropping this value ends it.
 pub struct Guest {
-    host: &'static str,
+    port: &'static Port,
     qemu: Child,
     agent: PathBuf,
     console: PathBuf,
@@ -40,7 +42,7 @@ impl Guest {
     /// Starts a guest with a fresh copy of the image, and with the file system `packages` as its second disk.
     pub fn start(
         folder: &Path,
-        port: &Port,
+        port: &'static Port,
         image: &Image,
         packages: &Path,
         router: &Namespace,
@@ -59,8 +61,8 @@ impl Guest {
         // The kernel ends qemu if this process ends for any reason.
         let mut command = router.command("setpriv");
         command
-            .args(["--pdeathsig", "KILL", "qemu-system-x86_64"])
-            .args(["-machine", "q35", "-cpu", "max", "-accel", "tcg,thread=single"])
+            .args(["--pdeathsig", "KILL"])
+            .args(emulator::command(Architecture::X86_64))
             .args(["-smp", "1", "-m", "1G", "-nodefaults", "-display", "none"])
             .arg("-kernel")
             .arg(&image.kernel)
@@ -84,20 +86,21 @@ impl Guest {
             .stdin(Stdio::null())
             .stdout(Stdio::null());
         let qemu = command.spawn().context("starting qemu")?;
-        Ok(Self { host: port.host, qemu, agent, console, started: Instant::now() })
+        Ok(Self { port, qemu, agent, console, started: Instant::now() })
     }
 
-    /// The guest's host name.
-    pub const fn host(&self) -> &'static str {
-        self.host
+    /// The guest's place in the network.
+    pub const fn port(&self) -> &'static Port {
+        self.port
     }
 
     /// Waits until the guest has booted, and returns the time since its start.
     pub fn wait_for_boot(&mut self) -> Result<Duration> {
-        let what = format!("{} has booted; its console: {}", self.host, self.console.display());
+        let what =
+            format!("{} has booted; its console: {}", self.port.host, self.console.display());
         wait_until(&what, BOOT, || {
             if let Some(status) = self.qemu.try_wait().context("asking for qemu's status")? {
-                bail!("qemu of {}: {status}", self.host);
+                bail!("qemu of {}: {status}", self.port.host);
             }
             // A degraded system has also booted; the story looks at the units that it needs.
             let state = self.attempt("systemctl is-system-running || :", ANSWER * 4);
@@ -111,7 +114,7 @@ impl Guest {
         let before = self.run("cat /proc/sys/kernel/random/boot_id")?;
         self.started = Instant::now();
         self.run("systemctl --no-block reboot")?;
-        wait_until(&format!("{} boots anew", self.host), BOOT, || {
+        wait_until(&format!("{} boots anew", self.port.host), BOOT, || {
             let now = self.attempt("cat /proc/sys/kernel/random/boot_id", ANSWER);
             Ok(now.is_ok_and(|now| now != before).then_some(()))
         })?;
@@ -123,7 +126,7 @@ impl Guest {
     /// # Errors
     /// When the command fails; the error contains its output.
     pub fn run(&self, command: &str) -> Result<String> {
-        self.attempt(command, COMMAND).with_context(|| format!("{}: {command}", self.host))
+        self.attempt(command, COMMAND).with_context(|| format!("{}: {command}", self.port.host))
     }
 
     fn attempt(&self, command: &str, limit: Duration) -> Result<String> {

@@ -8,6 +8,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use testkit::process;
 
+use super::router::{PORTS, Port};
 use crate::{made_once, progress};
 
 const RELEASE: &str = "bookworm";
@@ -19,9 +20,6 @@ const SIZE: &str = "3G";
 const DISK: &str = "disk.ext4";
 const KERNEL: &str = "kernel";
 const INITRAMFS: &str = "initramfs";
-/// The network settings of both hosts, each under the name of its host, as in the README.
-const NETWORKS: [(&str, &str, &str); 2] =
-    [("srva", "198.51.100.2/24", "198.51.100.1"), ("srvb", "203.0.113.2/24", "203.0.113.1")];
 
 /// An image, and the kernel that boots it.
 pub struct Image {
@@ -66,9 +64,9 @@ pub fn file_system(content: &Path, label: &str, size: &str, to: &Path) -> Result
 /// Gives a root file system its network, its journal on disk, and no service that the story starts by itself.
 fn settle(root: &Path) -> Result<()> {
     let networks = root.join("etc/systemd/network");
-    for (host, address, gateway) in NETWORKS {
+    for Port { host, public, router, .. } in &PORTS {
         let text = format!(
-            "[Match]\nName=eth0\nHost={host}\n[Network]\nAddress={address}\nGateway={gateway}\nIPv6AcceptRA=no\n"
+            "[Match]\nName=eth0\nHost={host}\n[Network]\nAddress={public}/24\nGateway={router}\nIPv6AcceptRA=no\n"
         );
         let path = networks.join(format!("10-{host}.network"));
         fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;

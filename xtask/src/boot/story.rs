@@ -9,6 +9,7 @@ use testkit::wait::wait_until;
 use super::guest::Guest;
 use super::host_state::HostState;
 use super::readme::Story;
+use super::router::{PORTS, Port};
 use crate::progress;
 
 /// The operator's file.
@@ -16,8 +17,6 @@ const CLUSTER_FILE: &str = "/etc/rewrite/cluster.toml";
 /// The folder of the packages, and the command that puts their disk there.
 const PACKAGES: &str = "/mnt";
 const MOUNT_PACKAGES: &str = "mount -o ro /dev/vdb /mnt";
-/// The private addresses of the README's hosts.
-const PRIVATE: [&str; 2] = ["10.0.0.1", "10.0.0.2"];
 /// The time limit for something that a guest does by itself.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// The option of a change on trial.
@@ -26,9 +25,6 @@ const ON_TRIAL: &str = "--confirm-within";
 const TRIAL: &str = "15s";
 /// The pings of a stream: 50 a second, for a minute.
 const STREAM: &str = "ping -q -i 0.02 -c 3000 10.0.0.2";
-/// The beginning of a command that ends `rewrite trace`, which runs until SIGINT, after eight seconds.
-const WITH_TRACE: &str =
-    "ping -q -i 0.5 -c 30 10.0.0.2 > /dev/null & timeout --preserve-status --signal=INT 8 ";
 
 /// Runs all chapters.
 pub fn run(guests: &mut [Guest; 2], story: &Story) -> Result<()> {
@@ -140,10 +136,12 @@ fn guarded_by_a_service(guest: &Guest) -> Result<()> {
     Ok(())
 }
 
-/// The command for a trace of eight seconds, with pings for it to see.
+/// The command for a trace of eight seconds, with pings for it to see. `rewrite trace` runs until SIGINT.
 fn trace(guest: &Guest, command: &str) -> String {
-    let other = if guest.host() == "srva" { PRIVATE[1] } else { PRIVATE[0] };
-    WITH_TRACE.replace(PRIVATE[1], other) + command
+    let others = PORTS.iter().filter(|port| port.host != guest.port().host);
+    let ping = |port: &Port| format!("ping -q -i 0.5 -c 30 {} > /dev/null & ", port.private);
+    let pings: String = others.map(ping).collect();
+    format!("{pings}timeout --preserve-status --signal=INT 8 {command}")
 }
 
 fn unconfirmed(guests: &[Guest; 2]) -> Result<String> {
@@ -165,7 +163,7 @@ fn purge(guests: &[Guest; 2], clean: &[HostState; 2]) -> Result<String> {
         HostState::of(guest)
     })?;
     for ((guest, before), after) in guests.iter().zip(clean).zip(&after) {
-        before.require_same(after).with_context(|| guest.host())?;
+        before.require_same(after).with_context(|| guest.port().host)?;
     }
     Ok(format!(
         "the {} facts of the host's state are those before the installation",
@@ -205,7 +203,8 @@ fn upgrade(guests: &[Guest; 2]) -> Result<String> {
 }
 
 fn reboot(guests: &mut [Guest; 2]) -> Result<String> {
-    for (guest, private) in guests.iter().zip(PRIVATE) {
+    for guest in guests.iter() {
+        let private = guest.port().private;
         // glusterd binds to the private address, and does not start without it.
         let bind = format!("    option transport.socket.bind-address {private}");
         guest.run(&format!(
@@ -219,12 +218,13 @@ fn reboot(guests: &mut [Guest; 2]) -> Result<String> {
         guest.run(MOUNT_PACKAGES)?;
     }
     let mut times = Vec::new();
-    for (guest, private) in guests.iter().zip(PRIVATE) {
+    for guest in guests.iter() {
+        let private = guest.port().private.to_string();
         let daemon = monotonic(guest, "rewrite@eth0", "ActiveEnterTimestampMonotonic")?;
         let glusterd = monotonic(guest, "glusterd", "ExecMainStartTimestampMonotonic")?;
         ensure!(daemon < glusterd, "glusterd started at {glusterd} µs, rewrite at {daemon} µs");
         let addresses = guest.run("ip -brief address show dev lo")?;
-        ensure!(addresses.contains(private), "lo has no {private}: {addresses}");
+        ensure!(addresses.contains(&private), "lo has no {private}: {addresses}");
         times.push(format!("{} s, {} s", seconds_of(daemon), seconds_of(glusterd)));
     }
     for guest in guests.iter() {
@@ -235,7 +235,7 @@ fn reboot(guests: &mut [Guest; 2]) -> Result<String> {
         seconds[0],
         seconds[1],
         times.join("; "),
-        private = PRIVATE[0]
+        private = guests[0].port().private
     ))
 }
 

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 use crate::architecture::Architecture;
+use crate::setup::Purpose;
 use crate::{lock, workspace};
 
 use binary::{Linkage, PackagedBinary};
@@ -40,6 +41,17 @@ pub enum Request {
     },
     /// Packages with the binary of `cargo xtask build`: a check of contents and scripts without a static build.
     OfHost,
+}
+
+impl Request {
+    /// The requirements of the build.
+    pub fn purposes(&self) -> Vec<Purpose> {
+        let mut purposes = vec![Purpose::Build, Purpose::Package];
+        if let Self::Static { architecture, .. } = self {
+            purposes.push(Purpose::StaticBinary(*architecture));
+        }
+        purposes
+    }
 }
 
 /// The paths of the packages.

@@ -4,7 +4,7 @@
 mod archive;
 pub mod bench;
 mod cpio;
-mod emulator;
+pub mod emulator;
 mod initramfs;
 pub mod installation;
 mod kernel;
