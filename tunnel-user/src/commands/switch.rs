@@ -1,7 +1,7 @@
 //! `rewrite peer set --network`: moves the traffic with a peer to another network, at once. Both hosts accept packets
 //! on all of their networks, so the operator can switch the hosts one at a time, in any order.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::config::NetworkName;
 use crate::dataplane::bpffs;
@@ -180,23 +180,23 @@ fn way_back(
     previous: &PreviousRoutes,
     peers: &[NamedPeer],
 ) -> Result<WayBack, Error> {
-    let mut networks = BTreeMap::new();
-    let mut members = BTreeMap::new();
-    for running in all {
-        let interface = running.folder.interface();
-        let Some(network) = running.network().filter(|_| previous.is_by(interface)) else {
-            continue;
-        };
-        let (known, _) = running.peers()?;
-        let names: BTreeSet<_> = known.into_iter().map(|running| running.peer.name).collect();
-        members.insert(network.clone(), names);
-        networks.insert(interface, network);
-    }
+    let is_carrier = |running: &&Running| previous.is_by(running.folder.interface());
+    let carriers = all.iter().filter(is_carrier);
+    let carriers: Vec<_> = carriers.filter_map(|one| Some((one.network()?, one))).collect();
+    let network = |interface: &str| {
+        let mut by = carriers.iter().filter(|(_, running)| running.folder.interface() == interface);
+        by.next().map(|(network, _)| network.clone())
+    };
     let former = |private: Private| match previous.of(&private.to_string()) {
         None => Former::Same,
-        Some(interface) => interface
-            .and_then(|interface| networks.get(interface))
-            .map_or(Former::None, |network| Former::Network(network.clone())),
+        Some(interface) => interface.and_then(network).map_or(Former::None, Former::Network),
     };
-    Ok(WayBack::of(peers, former, |network| members.get(network).cloned().unwrap_or_default()))
+    let members = |wanted: &str| {
+        let Some((_, running)) = carriers.iter().find(|(network, _)| network == wanted) else {
+            return Ok(BTreeSet::new());
+        };
+        let (known, _) = running.peers()?;
+        Ok(known.into_iter().map(|running| running.peer.name).collect())
+    };
+    WayBack::of(peers, former, members)
 }

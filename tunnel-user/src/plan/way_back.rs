@@ -35,14 +35,16 @@ pub struct WayBack {
 }
 
 impl WayBack {
-    /// The way back of `peers`. `former` is the former carrier of an address, and `members` has the names of the peers
-    /// that a network knows.
-    #[must_use]
-    pub fn of(
+    /// The way back of `peers`. `former` is the former carrier of an address. `members` reads the names of the peers that
+    /// a network knows; a single peer needs none.
+    ///
+    /// # Errors
+    /// The error of `members`.
+    pub fn of<E>(
         peers: &[NamedPeer],
         former: impl Fn(Private) -> Former,
-        members: impl Fn(&str) -> BTreeSet<MemberName>,
-    ) -> Self {
+        members: impl FnOnce(&str) -> Result<BTreeSet<MemberName>, E>,
+    ) -> Result<Self, E> {
         let mut back = Self::default();
         for NamedPeer { name, addresses, .. } in peers {
             let former: BTreeSet<_> = addresses.iter().map(|of| former(of.private)).collect();
@@ -58,21 +60,26 @@ impl WayBack {
     }
 
     /// One move of all peers, if it takes back the same peers.
-    fn shortened(self, members: impl Fn(&str) -> BTreeSet<MemberName>) -> Self {
-        let [first, _, ..] = &self.moves[..] else { return self };
+    fn shortened<E>(
+        self,
+        members: impl FnOnce(&str) -> Result<BTreeSet<MemberName>, E>,
+    ) -> Result<Self, E> {
+        let [first, _, ..] = &self.moves[..] else { return Ok(self) };
         let network = first.network.clone();
         let to_first = self.moves.iter().filter(|one| one.network == network);
         let moved: BTreeSet<_> = to_first.filter_map(|one| one.peer.clone()).collect();
-        let is_all = moved.len() == self.moves.len() && members(&network) == moved;
-        match is_all {
+        let is_all = moved.len() == self.moves.len() && members(&network)? == moved;
+        Ok(match is_all {
             true => Self { moves: vec![Move { peer: None, network }], ..self },
             false => self,
-        }
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
     use super::*;
     use crate::model::Public;
     use crate::plan::peers::PeerAddresses;
@@ -99,7 +106,8 @@ mod tests {
     fn way_back(former: impl Fn(&str) -> Former) -> (Vec<String>, Vec<String>) {
         let peers = [peer("srvb", 2), peer("srvc", 3), peer("srvd", 4)];
         let names: BTreeSet<_> = peers.iter().map(|peer| peer.name.clone()).collect();
-        let back = WayBack::of(&peers, |private| former(&private.to_string()), |_| names.clone());
+        let former = |private: Private| former(&private.to_string());
+        let Ok(back) = WayBack::of(&peers, former, |_| Ok::<_, Infallible>(names.clone()));
         let text = |one: &Move| match &one.peer {
             Some(peer) => format!("{peer} {}", one.network),
             None => format!("all {}", one.network),
@@ -133,6 +141,14 @@ mod tests {
     }
 
     #[test]
+    fn the_members_of_a_network_are_not_read_for_a_single_peer() {
+        let back = WayBack::of(&[peer("srvb", 2)], |_| network("internet"), |_| Err(()));
+        assert_eq!(back.map(|back| back.moves.len()), Ok(1));
+        let two = [peer("srvb", 2), peer("srvc", 3)];
+        assert_eq!(WayBack::of(&two, |_| network("internet"), |_| Err(())), Err(()));
+    }
+
+    #[test]
     fn each_peer_goes_back_to_its_own_network() {
         let former = |private: &str| match private.ends_with('2') {
             true => network("slow"),
@@ -146,7 +162,8 @@ mod tests {
     fn a_peer_that_the_former_network_also_knows_keeps_its_own() {
         let peers = [peer("srvb", 2), peer("srvc", 3)];
         let more: BTreeSet<_> = ["srvb", "srvc", "srvd"].map(|name| name.parse().unwrap()).into();
-        let back = WayBack::of(&peers, |_| network("internet"), |_| more.clone());
+        let known = |_: &str| Ok::<_, Infallible>(more.clone());
+        let Ok(back) = WayBack::of(&peers, |_| network("internet"), known);
         assert_eq!(back.moves.len(), 2);
         assert!(back.moves.iter().all(|one| one.peer.is_some()), "{back:?}");
     }
